@@ -1,1 +1,3 @@
-//! nodeward-server
+//! The nodeward server: carries out the RPCs of `nodeward.v1` as Kubernetes calls.
+
+pub mod node;

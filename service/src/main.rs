@@ -1,0 +1,3 @@
+//! The nodeward server. All it does is in the library; see `nodeward_server`.
+
+fn main() {}
