@@ -1,1 +1,44 @@
-//! nodeward-sandbox
+//! A real Kubernetes control plane on a laptop or in a test: etcd, kube-apiserver, kube-controller-manager,
+//! kube-scheduler and kwok with fake nodes, without a cluster and without containers.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), nodeward_sandbox::SandboxError> {
+//! use nodeward_sandbox::{Component, Sandbox, SandboxOptions};
+//!
+//! let sandbox = Sandbox::start(SandboxOptions { nodes: 3, ..SandboxOptions::default() }).await?;
+//! let client = sandbox.client().await?;
+//! sandbox.kill(Component::ApiServer).await?;
+//! sandbox.restart(Component::ApiServer).await?;
+//! sandbox.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The control plane is built from ordinary Go modules at the first start, which needs Go and a module proxy, and then
+//! kept in the user's cache directory. Nothing else is needed: certificates, ports and data are the sandbox's own, so
+//! any number of sandboxes may run at once. No process outlives the one that started it.
+
+mod build;
+mod cache;
+mod commands;
+mod component;
+mod control_plane;
+mod directory;
+mod error;
+mod kubeconfig;
+mod kwok;
+mod pki;
+mod ports;
+mod process;
+mod progress;
+mod sandbox;
+mod seed;
+
+pub use build::KUBERNETES_VERSION;
+pub use component::Component;
+pub use directory::{State, find, make_current};
+pub use error::SandboxError;
+pub use kwok::{MANAGED_LABEL, MANAGED_VALUE};
+pub use progress::{Progress, Step};
+pub use sandbox::{Sandbox, SandboxOptions};
+pub use seed::workloads::NAMESPACE as DEMO_NAMESPACE;

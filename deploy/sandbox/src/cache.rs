@@ -1,0 +1,42 @@
+//! Where the sandbox keeps things between runs, all under the user's cache directory: the built binaries, the data of
+//! sandboxes that were given no directory, and a pointer to the one that was started last.
+//!
+//! Everything here may be deleted at any time while no sandbox runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use etcetera::{BaseStrategy, choose_base_strategy};
+
+use crate::error::SandboxError;
+
+/// The root of the cache, `~/.cache/nodeward/sandbox` unless XDG_CACHE_HOME says otherwise.
+pub fn root() -> Result<PathBuf, SandboxError> {
+    let strategy = choose_base_strategy().map_err(|_| SandboxError::NoHome)?;
+    Ok(strategy.cache_dir().join("nodeward").join("sandbox"))
+}
+
+/// The folder in which sandboxes without a directory of their own keep their data.
+pub(crate) fn runs() -> Result<PathBuf, SandboxError> {
+    Ok(root()?.join("runs"))
+}
+
+/// The file that names the directory of the sandbox that was started last.
+pub(crate) fn current_pointer() -> Result<PathBuf, SandboxError> {
+    Ok(root()?.join("current"))
+}
+
+/// Makes a directory with its parents.
+pub(crate) fn make_dir(path: &Path) -> Result<(), SandboxError> {
+    fs::create_dir_all(path).map_err(|e| SandboxError::io("create the directory", path, e))
+}
+
+/// Writes a file so that a reader sees the old text or the new one, never a part.
+pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<(), SandboxError> {
+    let wrap = |e| SandboxError::io("write", path, e);
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(dir).map_err(wrap)?;
+    fs::write(file.path(), text).map_err(wrap)?;
+    file.persist(path).map_err(|e| wrap(e.error))?;
+    Ok(())
+}

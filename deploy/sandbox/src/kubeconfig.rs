@@ -1,0 +1,57 @@
+//! Kubeconfigs of the sandbox, and clients made from them.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::error::SandboxError;
+use crate::pki::{self, Pki};
+
+/// Writes a kubeconfig for one of the clients of the PKI. It needs no other file: it can be copied anywhere.
+pub(crate) fn write(path: &Path, server: &str, pki: &Pki, client: &str) -> Result<(), SandboxError> {
+    let encoded =
+        |path: &Path| fs::read(path).map(|bytes| STANDARD.encode(bytes)).map_err(|e| SandboxError::io("read", path, e));
+    let (ca, cert, key) = (encoded(&pki.ca())?, encoded(&pki.cert(client))?, encoded(&pki.key(client))?);
+    let text = format!(
+        "apiVersion: v1
+kind: Config
+clusters:
+- name: nodeward-sandbox
+  cluster:
+    server: {server}
+    certificate-authority-data: {ca}
+users:
+- name: {client}
+  user:
+    client-certificate-data: {cert}
+    client-key-data: {key}
+contexts:
+- name: nodeward-sandbox
+  context:
+    cluster: nodeward-sandbox
+    user: {client}
+current-context: nodeward-sandbox
+"
+    );
+    pki::write_private(path, &text)
+}
+
+/// A client with the identity of `kubeconfig`. With `server`, it talks to that address instead.
+///
+/// It does not retry by itself: what waits here has a deadline of its own, and tests want to see every answer.
+pub(crate) async fn client(kubeconfig: &Path, server: Option<&str>) -> Result<Client, SandboxError> {
+    let wrap = |source| SandboxError::Kubeconfig { path: kubeconfig.to_path_buf(), source: Box::new(source) };
+    let mut read = Kubeconfig::read_from(kubeconfig).map_err(wrap)?;
+    if let Some(server) = server {
+        for cluster in read.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+            cluster.server = Some(server.to_string());
+        }
+    }
+    let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(wrap)?;
+    config.default_retry = false;
+    Client::try_from(config).map_err(|e| SandboxError::kube("make a client for the sandbox", e))
+}
