@@ -2,6 +2,8 @@
 //!
 //! Everything here is a pure function of its arguments: no tonic, no I/O.
 
+pub mod quantity;
+pub mod state;
 mod violation;
 
 pub use violation::{Violation, Violations};
