@@ -2,8 +2,11 @@
 //!
 //! Everything here is a pure function of its arguments: no tonic, no I/O.
 
+mod name;
 pub mod quantity;
 pub mod state;
+pub mod syntax;
 mod violation;
 
+pub use name::NodeName;
 pub use violation::{Violation, Violations};
