@@ -2,6 +2,15 @@
 //!
 //! Everything here is a pure function of its arguments: no tonic, no I/O.
 
+pub mod convert;
+mod name;
+pub mod quantity;
+pub mod state;
+pub mod syntax;
 mod violation;
 
+#[cfg(test)]
+mod arbitrary;
+
+pub use name::NodeName;
 pub use violation::{Violation, Violations};

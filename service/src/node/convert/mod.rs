@@ -1,0 +1,92 @@
+//! Kubernetes' Node to the contract's, and back, without losing a field.
+//!
+//! Every struct is taken apart with all its fields named, on both sides: a field that Kubernetes or the contract adds is a
+//! compile error here, not a silent loss.
+//!
+//! What is not kept apart: an absent list or map and an empty one. They are the same in Kubernetes, whose types leave
+//! empty ones out (`omitempty`); both come back as absent.
+
+mod metadata;
+mod spec;
+mod status;
+mod system;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Node;
+use nodeward_api::v1;
+
+use super::name::COLLECTION;
+use super::{NodeName, Violations, state};
+
+/// The node as the contract shows it, with all that nodeward derives from it.
+pub fn to_contract(node: &Node) -> v1::Node {
+    let Node { metadata, spec, status } = node;
+    let name = metadata.name.as_deref().unwrap_or_default();
+    v1::Node {
+        name: if name.is_empty() { String::new() } else { format!("{COLLECTION}{name}") },
+        metadata: Some(metadata::to_contract(metadata)),
+        spec: spec.as_ref().map(spec::to_contract),
+        status: status.as_ref().map(status::to_contract),
+        etag: etag(metadata.resource_version.as_deref().unwrap_or_default()),
+        scheduling_state: state::scheduling_state(node).into(),
+        readiness: Some(state::readiness(node)),
+    }
+}
+
+/// The node as Kubernetes knows it. What the contract derives (`etag`, `scheduling_state`, `readiness`, the numbers of
+/// quantities) is left out; a node without a `name` becomes one without `metadata.name`.
+///
+/// # Errors
+/// All fields that can't be a node's, with their paths relative to the node: a `name` that is not `nodes/{node}`, times out of
+/// range, sets of managed fields that are not JSON. Whether Kubernetes would accept the values is not checked.
+pub fn from_contract(node: &v1::Node) -> Result<Node, Violations> {
+    let v1::Node { name, metadata, spec, status, etag: _, scheduling_state: _, readiness: _ } = node;
+    let mut violations = Violations::default();
+    let mut metadata =
+        metadata.as_ref().map(|metadata| metadata::from_contract(metadata, &mut violations)).unwrap_or_default();
+    metadata.name = name_from_contract(name, &mut violations);
+    let spec = spec.as_ref().map(|spec| spec::from_contract(spec, &mut violations));
+    let status = status.as_ref().map(|status| status::from_contract(status, &mut violations));
+    violations.or(Node { metadata, spec, status })
+}
+
+/// The etag of a node at this resource version: a strong entity tag (RFC 9110), empty if there is no version.
+pub fn etag(resource_version: &str) -> String {
+    if resource_version.is_empty() { String::new() } else { format!("\"{resource_version}\"") }
+}
+
+fn name_from_contract(name: &str, violations: &mut Violations) -> Option<String> {
+    if name.is_empty() {
+        return None;
+    }
+    match NodeName::from_resource_name(name, "name") {
+        Ok(name) => Some(name.as_str().to_owned()),
+        Err(violation) => {
+            violations.0.push(violation);
+            None
+        }
+    }
+}
+
+fn to_list<A, B>(items: &Option<Vec<A>>, convert: impl Fn(&A) -> B) -> Vec<B> {
+    items.iter().flatten().map(convert).collect()
+}
+
+fn to_map<A, B>(items: &Option<BTreeMap<String, A>>, convert: impl Fn(&A) -> B) -> BTreeMap<String, B> {
+    items.iter().flatten().map(|(key, value)| (key.clone(), convert(value))).collect()
+}
+
+/// The list with each element converted, together with its index. None if it is empty.
+fn from_list<A, B>(items: &[A], mut convert: impl FnMut(usize, &A) -> B) -> Option<Vec<B>> {
+    let items: Vec<B> = items.iter().enumerate().map(|(index, item)| convert(index, item)).collect();
+    if items.is_empty() { None } else { Some(items) }
+}
+
+fn from_map<A, B>(items: &BTreeMap<String, A>, convert: impl Fn(&A) -> B) -> Option<BTreeMap<String, B>> {
+    if items.is_empty() { None } else { Some(items.iter().map(|(key, value)| (key.clone(), convert(value))).collect()) }
+}
