@@ -1,0 +1,110 @@
+//! What is known of the RPCs that the server answers, from the descriptors of its services.
+//!
+//! A new RPC is known here as soon as it is in the contract: nothing has to be added by hand.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_types::method_options::IdempotencyLevel;
+
+/// The packages whose methods change nodes if the contract doesn't say that they have no side effects.
+const PACKAGE: &str = "nodeward.v1";
+
+/// The number of `MethodOptions.idempotency_level` in descriptor.proto.
+const IDEMPOTENCY_LEVEL: u32 = 34;
+
+static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {
+    [
+        nodeward_api::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ]
+    .into_iter()
+    .flat_map(described)
+    .collect()
+});
+
+/// An RPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Method {
+    /// Whether it may change nodes.
+    pub mutates: bool,
+    /// Whether its answer, or its request, is a stream.
+    pub streams: bool,
+}
+
+/// The RPC `full_name`, for example `nodeward.v1.NodeService/CordonNode`, with its name. None if there is no such RPC.
+pub(super) fn lookup(full_name: &str) -> Option<(&'static str, Method)> {
+    METHODS.get_key_value(full_name).map(|(name, method)| (name.as_str(), *method))
+}
+
+/// The methods of an encoded `FileDescriptorSet`. One that can't be read (tests see to it that all can) has none, which
+/// costs names in traces, no call.
+fn described(descriptor_set: &[u8]) -> Vec<(String, Method)> {
+    let Ok(pool) = DescriptorPool::decode(descriptor_set) else { return Vec::new() };
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    methods.map(|method| (path(&method), describe(&method))).collect()
+}
+
+fn path(method: &MethodDescriptor) -> String {
+    format!("{}/{}", method.parent_service().full_name(), method.name())
+}
+
+fn describe(method: &MethodDescriptor) -> Method {
+    Method {
+        mutates: method.parent_service().package_name() == PACKAGE && !has_no_side_effects(method),
+        streams: method.is_server_streaming() || method.is_client_streaming(),
+    }
+}
+
+fn has_no_side_effects(method: &MethodDescriptor) -> bool {
+    let options = method.options();
+    let level = options.get_field_by_number(IDEMPOTENCY_LEVEL);
+    level.and_then(|level| level.as_enum_number()) == Some(IdempotencyLevel::NoSideEffects as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(select: impl Fn(&Method) -> bool) -> Vec<&'static str> {
+        let mut names: Vec<_> = METHODS.iter().filter(|(_, m)| select(m)).map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn what_has_side_effects_in_the_contract_mutates() {
+        let mutating = names(|method| method.mutates);
+        for name in ["CreateNode", "UpdateNode", "PatchNode", "DeleteNodes", "CordonNode", "UncordonNode"] {
+            assert!(mutating.contains(&format!("nodeward.v1.NodeService/{name}").as_str()), "{name}: {mutating:?}");
+        }
+        for name in ["GetNode", "ListNodes", "WatchNodes"] {
+            let (_, method) = lookup(&format!("nodeward.v1.NodeService/{name}")).unwrap();
+            assert!(!method.mutates, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_streams_are_those_of_the_descriptors() {
+        let streaming = names(|method| method.streams);
+        for name in [
+            "grpc.health.v1.Health/Watch",
+            "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            "nodeward.v1.NodeService/WatchNodes",
+        ] {
+            assert!(streaming.contains(&name), "{name}: {streaming:?}");
+        }
+        assert!(!streaming.contains(&"grpc.health.v1.Health/Check"));
+    }
+
+    #[test]
+    fn others_are_not_known() {
+        for name in ["", "nodeward.v1.NodeService/", "nodeward.v1.NodeService/Nothing", "grpc.health.v1.Health/watch"] {
+            assert_eq!(lookup(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Traces and logs: one trace for each change that the server makes, from its caller through to Kubernetes.
+//!
+//! - [`init`] starts it, with what [`TelemetryOptions`] say; [`Telemetry::shutdown`] ends it.
+//! - [`RpcTraceLayer`] goes around the gRPC services: it makes the span of each call and names its trace in the answer.
+//! - [`KubeTraceLayer`] goes around the Kubernetes client: it makes the span of each of its calls and sends the trace along.
+//! - [`MutationSpan`] is how the code that changes nodes says what it does; [`with_audit_id`] is how Kubernetes' audit log
+//!   and ours are joined.
+//!
+//! ```no_run
+//! # use nodeward_server::telemetry::{self, KubeTraceLayer, RpcTraceLayer, TelemetryOptions};
+//! # async fn run(options: TelemetryOptions, config: kube::Config) -> anyhow::Result<()> {
+//! let telemetry = telemetry::init(&options)?;
+//! let layer = KubeTraceLayer::new(&config.cluster_url);
+//! let client = kube::client::ClientBuilder::try_from(config)?.with_layer(&layer).build();
+//! let server = tonic::transport::Server::builder().layer(RpcTraceLayer::new());
+//! // ... serve; and when all calls have ended:
+//! telemetry.shutdown(std::time::Duration::from_secs(5)).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is not in [`names`] is in no trace: headers, messages and objects stay out of it.
+
+mod kube_call;
+mod kube_layer;
+mod methods;
+mod mutation;
+pub mod names;
+mod options;
+mod propagation;
+mod rpc_call;
+mod rpc_layer;
+mod sampler;
+mod setup;
+
+pub use kube_layer::{KubeTrace, KubeTraceLayer, with_audit_id};
+pub use mutation::{MutationSpan, Outcome};
+pub use options::{LogFormat, TelemetryOptions};
+pub use rpc_layer::{ResponseFuture, RpcTrace, RpcTraceLayer, TracedBody};
+pub use sampler::MutationSampler;
+pub use setup::{Telemetry, init};

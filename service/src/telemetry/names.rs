@@ -1,0 +1,79 @@
+//! Every name that telemetry writes, in one file: a rename of the semantic conventions is a change here and nowhere else.
+//!
+//! The names without our prefix are those of the OpenTelemetry semantic conventions 1.44 (RPC, HTTP and Kubernetes pages).
+//! They are spelled out here rather than taken from a crate: the crate of the conventions lags behind them, and its names
+//! of the RPC pages, which are not stable yet, come and go with its versions. Ours begin with `nodeward.`.
+
+/// The RPC system of a server span: [`RPC_SYSTEM_GRPC`].
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+/// The value of [`RPC_SYSTEM_NAME`].
+pub const RPC_SYSTEM_GRPC: &str = "grpc";
+/// The method of a call, for example `nodeward.v1.NodeService/CordonNode`, or [`OTHER`]. Also the name of its span.
+pub const RPC_METHOD: &str = "rpc.method";
+/// What was called, if [`RPC_METHOD`] is [`OTHER`].
+pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+/// The gRPC status of a call by its name, for example `NOT_FOUND`. Conventions after 1.44 call it `rpc.status_code`.
+pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
+/// What kind of failure it was: the name of the gRPC status, the HTTP status, or a kind of transport error.
+pub const ERROR_TYPE: &str = "error.type";
+/// The value of [`RPC_METHOD`] and [`ERROR_TYPE`] for what isn't known: an attribute with few values stays one.
+pub const OTHER: &str = "_OTHER";
+/// The value of [`ERROR_TYPE`] when a handler panicked.
+pub const PANIC: &str = "panic";
+/// The value of [`ERROR_TYPE`] when nobody waited for the answer any more.
+pub const CANCELLED: &str = "cancelled";
+
+/// The name under which clients know the server, or (client span) the server that is called.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// The port that goes with [`SERVER_ADDRESS`].
+pub const SERVER_PORT: &str = "server.port";
+/// The address of the other end of the connection.
+pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+/// The port that goes with [`NETWORK_PEER_ADDRESS`].
+pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+
+/// The HTTP method of a call to Kubernetes.
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// The HTTP status of the answer of Kubernetes.
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// The path of a call to Kubernetes without what varies, for example `/api/v1/nodes/{name}`.
+pub const URL_TEMPLATE: &str = "url.template";
+/// What a call to Kubernetes does, in the words of its access rules: `get`, `list`, `watch`, `create`, `update`, `patch`,
+/// `delete` or `deletecollection`.
+pub const KUBERNETES_VERB: &str = "nodeward.kubernetes.verb";
+/// What a call to Kubernetes is about, in the words of its access rules: `nodes`, `nodes/status`, `pods/eviction`, ...
+pub const KUBERNETES_RESOURCE: &str = "nodeward.kubernetes.resource";
+
+/// The node that a call is about.
+pub const K8S_NODE_NAME: &str = "k8s.node.name";
+/// Tells the node from others that had the same name.
+pub const K8S_NODE_UID: &str = "k8s.node.uid";
+/// A namespace: of the object of a call to Kubernetes, or (resource) that the server runs in.
+pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
+/// A pod: the object of a call to Kubernetes, or (resource) that the server runs in.
+pub const K8S_POD_NAME: &str = "k8s.pod.name";
+/// The cluster that the server manages; a resource attribute.
+pub const K8S_CLUSTER_NAME: &str = "k8s.cluster.name";
+
+/// The version of the server; a resource attribute.
+pub const SERVICE_VERSION: &str = "service.version";
+/// Tells this process from its replicas and its predecessors; a resource attribute.
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+
+/// The `request_id` of a change.
+pub const REQUEST_ID: &str = "nodeward.request_id";
+/// The `reason` that the caller gave for a change.
+pub const REASON: &str = "nodeward.reason";
+/// What became of a change: `changed`, `unchanged`, `replayed` or `failed`.
+pub const OUTCOME: &str = "nodeward.outcome";
+/// The paths of the fields that a change has changed.
+pub const CHANGED_FIELDS: &str = "nodeward.changed_fields";
+/// Whether a change was only tried (`validate_only`).
+pub const VALIDATE_ONLY: &str = "nodeward.validate_only";
+/// The reason of the `google.rpc.ErrorInfo` of a failed call, for example `ETAG_MISMATCH`.
+pub const ERROR_REASON: &str = "nodeward.error.reason";
+
+/// The response header that names the trace of a call.
+pub const TRACE_ID_HEADER: &str = "x-trace-id";
+/// The request header by which Kubernetes takes over the id of our audit record for its own.
+pub const AUDIT_ID_HEADER: &str = "audit-id";

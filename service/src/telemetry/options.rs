@@ -1,0 +1,131 @@
+//! What can be configured about traces and logs, by flags and environment variables.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// How the server reports on itself: traces and logs.
+///
+/// Where OpenTelemetry defines an environment variable it is used under its name. Those of its exporter that aren't here
+/// work as well: `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_RESOURCE_ATTRIBUTES`,
+/// `OTEL_BSP_MAX_QUEUE_SIZE`, ...
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Traces and logs")]
+pub struct TelemetryOptions {
+    /// Where traces are exported to: an OTLP/gRPC endpoint, for example `http://otel-collector:4317`. Without it traces
+    /// are made, passed on to Kubernetes and named in responses, but not exported
+    ///
+    /// Headers for it, for example credentials, are taken from OTEL_EXPORTER_OTLP_HEADERS.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// The most milliseconds that a finished span waits for its export
+    #[arg(long, env = "OTEL_BSP_SCHEDULE_DELAY", value_name = "MS", default_value_t = Self::EXPORT_DELAY_MS)]
+    pub trace_export_delay_ms: u64,
+
+    /// Which share of the changes is traced, from 0 to 1, whether or not the caller traces
+    #[arg(long, env = "NODEWARD_MUTATION_SAMPLING", value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+    pub mutation_sampling: f64,
+
+    /// Which share of the reads is traced, from 0 to 1, if the caller doesn't send a trace context. If it does, a read is
+    /// traced when the caller traces
+    #[arg(long, env = "NODEWARD_READ_SAMPLING", value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub read_sampling: f64,
+
+    /// The name of this service in traces
+    #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME", default_value = Self::SERVICE_NAME)]
+    pub service_name: String,
+
+    /// The name of the managed cluster in traces
+    #[arg(long, env = "NODEWARD_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
+
+    /// The pod that this server runs in, for traces
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
+
+    /// The namespace of that pod, for traces
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
+    pub pod_namespace: Option<String>,
+
+    /// What is logged: a level, or levels of single modules, for example `warn,nodeward_server=debug`. It has no effect
+    /// on traces
+    #[arg(long = "log", env = "RUST_LOG", value_name = "FILTER", default_value = Self::LOG_FILTER)]
+    pub log_filter: String,
+
+    /// The format of the log, which goes to the standard error
+    #[arg(long, env = "NODEWARD_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// The format of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object on each line.
+    Json,
+}
+
+impl TelemetryOptions {
+    const SERVICE_NAME: &str = "nodeward-server";
+    const LOG_FILTER: &str = "info";
+    /// Less than the 5 seconds of OpenTelemetry: who changes a node wants to see the trace of it.
+    const EXPORT_DELAY_MS: u64 = 1000;
+
+    pub(super) fn export_delay(&self) -> Duration {
+        Duration::from_millis(self.trace_export_delay_ms)
+    }
+}
+
+/// The same as without any flag or environment variable.
+impl Default for TelemetryOptions {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            trace_export_delay_ms: Self::EXPORT_DELAY_MS,
+            mutation_sampling: 1.0,
+            read_sampling: 0.0,
+            service_name: Self::SERVICE_NAME.to_owned(),
+            cluster_name: None,
+            pod_name: None,
+            pod_namespace: None,
+            log_filter: Self::LOG_FILTER.to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("must be a number from 0 to 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        telemetry: TelemetryOptions,
+    }
+
+    fn parse(args: &[&str]) -> Result<TelemetryOptions, clap::Error> {
+        Command::try_parse_from([&["nodeward-server"], args].concat()).map(|command| command.telemetry)
+    }
+
+    #[test]
+    fn the_shares_are_from_0_to_1() {
+        assert_eq!(parse(&["--mutation-sampling", "0.25"]).unwrap().mutation_sampling, 0.25);
+        for bad in ["-0.1", "1.1", "NaN", "inf", "all", ""] {
+            let arg = format!("--read-sampling={bad}");
+            let error = parse(&[&arg]).unwrap_err().to_string();
+            assert!(error.contains("must be a number from 0 to 1"), "{bad}: {error}");
+        }
+    }
+}
