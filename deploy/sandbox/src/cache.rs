@@ -34,7 +34,7 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), SandboxError> {
 /// Writes a file so that a reader sees the old text or the new one, never a part.
 pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<(), SandboxError> {
     let wrap = |e| SandboxError::io("write", path, e);
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let file = tempfile::NamedTempFile::new_in(dir).map_err(wrap)?;
     fs::write(file.path(), text).map_err(wrap)?;
     file.persist(path).map_err(|e| wrap(e.error))?;

@@ -6,7 +6,7 @@ use crate::build::Binaries;
 use crate::component::Component;
 use crate::pki::Pki;
 use crate::ports::ReservedPort;
-use crate::process::Spec;
+use crate::process::{Environment, Spec};
 
 /// Services get their addresses from here, so that no two sandboxes or the host are disturbed: nothing routes it.
 const SERVICE_RANGE: &str = "10.0.0.0/16";
@@ -121,7 +121,7 @@ impl Commands {
         Spec {
             program,
             args: name.map(Into::into).into_iter().chain(flags.0.into_iter().map(Into::into)).collect(),
-            home: self.layout.dir.clone(),
+            environment: Environment::Home(self.layout.dir.clone()),
             log: self.layout.log(component.name()),
         }
     }

@@ -174,7 +174,8 @@ impl ControlPlane {
                 Err(_) => "no answer".to_string(),
             };
             if begun.elapsed() >= READY_DEADLINE {
-                let log = self.commands.layout.log(component.name());
+                let component = component.name();
+                let log = self.commands.layout.log(component);
                 let tail = tail(&log);
                 return Err(SandboxError::NotReady { component, after: READY_DEADLINE, last, log, tail });
             }
@@ -183,7 +184,8 @@ impl ControlPlane {
     }
 
     fn obituary(&self, Death { component, status }: Death) -> SandboxError {
-        let log = self.commands.layout.log(component.name());
+        let component = component.name();
+        let log = self.commands.layout.log(component);
         let tail = tail(&log);
         let advice = if tail.contains("no space left on device") {
             "the disk is full: free some space and start again."

@@ -105,14 +105,14 @@ pub enum SandboxError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A component of the control plane ended by itself.
+    /// A component of the control plane, or the server beside it, ended by itself.
     #[error(
         "{component} died ({status}). Its last log lines:\n{tail}\nThe whole log: {log}\nWhat to do: {advice}",
         log = log.display()
     )]
     Died {
         /// Which one.
-        component: Component,
+        component: &'static str,
         /// How it ended.
         status: ExitStatus,
         /// Its log file.
@@ -130,7 +130,7 @@ pub enum SandboxError {
     )]
     NotReady {
         /// Which one.
-        component: Component,
+        component: &'static str,
         /// How long it was waited for.
         after: Duration,
         /// Its last answer.

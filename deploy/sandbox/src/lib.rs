@@ -21,6 +21,7 @@
 mod build;
 mod cache;
 mod commands;
+mod companion;
 mod component;
 mod control_plane;
 mod directory;
@@ -35,10 +36,11 @@ mod sandbox;
 mod seed;
 
 pub use build::KUBERNETES_VERSION;
+pub use companion::Companion;
 pub use component::Component;
 pub use directory::{State, find, make_current};
 pub use error::SandboxError;
 pub use kwok::{MANAGED_LABEL, MANAGED_VALUE};
-pub use progress::{Progress, Step};
+pub use progress::{Progress, Step, say};
 pub use sandbox::{Sandbox, SandboxOptions};
 pub use seed::workloads::NAMESPACE as DEMO_NAMESPACE;

@@ -31,9 +31,17 @@ const TAIL_BYTES: u64 = 16 * 1024;
 pub(crate) struct Spec {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
-    /// The child's home and working directory: nothing of the user's own settings reaches it.
-    pub(crate) home: PathBuf,
+    pub(crate) environment: Environment,
     pub(crate) log: PathBuf,
+}
+
+/// Which settings reach the child.
+#[derive(Debug, Clone)]
+pub(crate) enum Environment {
+    /// None of the user's: this is its home and working directory.
+    Home(PathBuf),
+    /// The user's own.
+    Users,
 }
 
 /// A running (or ended) child.
@@ -59,10 +67,14 @@ impl Process {
         let log = open_log(&spec.log)?;
         let log_too = log.try_clone().map_err(|e| SandboxError::io("write", &spec.log, e))?;
         let mut command = Command::new(&spec.program);
-        command.args(&spec.args).current_dir(&spec.home).env_clear().env("HOME", &spec.home).env(LEASH, "1");
-        for kept in ["PATH", "TMPDIR", "GOMAXPROCS", "GODEBUG"] {
-            command.envs(std::env::var_os(kept).map(|value| (kept, value)));
+        command.args(&spec.args);
+        if let Environment::Home(home) = &spec.environment {
+            command.current_dir(home).env_clear().env("HOME", home);
+            for kept in ["PATH", "TMPDIR", "GOMAXPROCS", "GODEBUG"] {
+                command.envs(std::env::var_os(kept).map(|value| (kept, value)));
+            }
         }
+        command.env(LEASH, "1");
         // A process group of its own: Ctrl-C in the terminal goes to the sandbox alone, which stops things in order.
         // It also means that the kernel wakes a paused child when the sandbox dies, so that it can end too.
         command.process_group(0).stdin(Stdio::piped()).stdout(log).stderr(log_too);
@@ -175,7 +187,7 @@ mod tests {
         Spec {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
-            home: dir.to_path_buf(),
+            environment: Environment::Home(dir.to_path_buf()),
             log: dir.join("log"),
         }
     }

@@ -40,7 +40,7 @@ impl Progress {
                 Some(bar)
             }
             Self::Lines => {
-                line(&format!("{what} ..."));
+                say(&format!("{what} ..."));
                 None
             }
             Self::Quiet => None,
@@ -69,7 +69,7 @@ impl Step {
                 let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
-                    line(&format!("  {} ({:.0} s)", state.into(), self.begun.elapsed().as_secs_f64()));
+                    say(&format!("  {} ({:.0} s)", state.into(), self.begun.elapsed().as_secs_f64()));
                 }
             }
             (None, _) => {}
@@ -84,7 +84,7 @@ impl Step {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        line(&format!("{}: {:.1} s", self.what, self.begun.elapsed().as_secs_f64()));
+        say(&format!("{}: {:.1} s", self.what, self.begun.elapsed().as_secs_f64()));
     }
 }
 
@@ -96,7 +96,8 @@ impl Drop for Step {
     }
 }
 
-/// Written to stderr itself and not by `eprintln!`, which a test harness would swallow.
-fn line(text: &str) {
+/// Writes a line to stderr. Unlike `eprintln!` it is not swallowed by a test harness, and does not panic when the
+/// terminal is gone.
+pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -164,6 +164,11 @@ impl Sandbox {
         self.control_plane.death().await
     }
 
+    /// Where a companion of the sandbox should log to, if it has this name.
+    pub fn log_path(&self, name: &str) -> PathBuf {
+        self.control_plane.commands.layout.log(name)
+    }
+
     /// The process ids of the components that run.
     pub fn pids(&self) -> Vec<(Component, u32)> {
         self.control_plane.pids()

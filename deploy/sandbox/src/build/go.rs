@@ -42,9 +42,8 @@ pub(super) fn build(
     let step = progress.step("Building etcd, Kubernetes and kwok (once, several minutes)");
     let mut compile = go(source);
     compile.args(["build", "-mod=readonly", "-buildvcs=false", "-v", "-trimpath", "-ldflags", linker_flags]);
-    // Both make a cold build shorter: debugging information that would be stripped is not made in the first place
-    // (13 % of the time), and the compiler, whose processes are short-lived, collects its garbage less often (8 %).
-    compile.arg("-gcflags=all=-dwarf=false").env("GOGC", "400").arg("-o");
+    // The compiler's processes are short-lived: less garbage collection makes a cold build 8 % shorter.
+    compile.args(["-gcflags", super::COMPILER_FLAGS]).env("GOGC", "400").arg("-o");
     compile.arg(output).args(&packages);
     let mut compiled = 0;
     run(compile, source, "building the control plane", |_| {

@@ -171,7 +171,7 @@ fn node(name: &str, index: usize, now: Timestamp) -> Result<Node, serde_json::Er
 
 fn resources(millicores: u32, memory: u64) -> Value {
     json!({
-        "cpu": if millicores % 1000 == 0 { (millicores / 1000).to_string() } else { format!("{millicores}m") },
+        "cpu": if millicores.is_multiple_of(1000) { (millicores / 1000).to_string() } else { format!("{millicores}m") },
         "memory": format!("{memory}Ki"),
         "ephemeral-storage": "102687672Ki",
         "hugepages-2Mi": "0",

@@ -1,0 +1,92 @@
+//! A process beside the sandbox, such as the nodeward server, that ends with it.
+//!
+//! Unlike the components it lives in the user's environment, since its settings come from there.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::error::SandboxError;
+use crate::process::{Environment, Process, Spec, tail};
+
+/// A running companion. Dropping it kills it.
+#[derive(Debug)]
+pub struct Companion {
+    name: &'static str,
+    process: Process,
+    death: watch::Sender<Option<ExitStatus>>,
+    log: PathBuf,
+}
+
+impl Companion {
+    /// Starts `program`, which promises to end when its stdin does, with `NODEWARD_EXIT_WITH_STDIN=1` in its
+    /// environment. Its output goes to `log`.
+    pub fn start(
+        name: &'static str,
+        program: &Path,
+        args: impl IntoIterator<Item = OsString>,
+        log: &Path,
+    ) -> Result<Self, SandboxError> {
+        let spec = Spec {
+            program: program.to_path_buf(),
+            args: args.into_iter().collect(),
+            environment: Environment::Users,
+            log: log.to_path_buf(),
+        };
+        let death = watch::Sender::new(None);
+        let deaths = death.clone();
+        let process = Process::spawn(&spec, move |status| {
+            deaths.send_replace(Some(status));
+        })?;
+        Ok(Self { name, process, death, log: spec.log })
+    }
+
+    /// Waits until somebody listens on `address`, or the companion dies, or time is up.
+    pub async fn listening(&self, address: SocketAddr, deadline: Duration) -> Result<(), SandboxError> {
+        let poll = async {
+            let begun = Instant::now();
+            loop {
+                let Err(e) = TcpStream::connect(address).await else { return Ok(()) };
+                if begun.elapsed() >= deadline {
+                    let (last, log, tail) = (e.to_string(), self.log.clone(), tail(&self.log));
+                    return Err(SandboxError::NotReady { component: self.name, after: deadline, last, log, tail });
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            ready = poll => ready,
+            death = self.died() => Err(death),
+        }
+    }
+
+    /// Waits until the companion dies without having been stopped, and says why.
+    pub async fn died(&self) -> SandboxError {
+        let mut deaths = self.death.subscribe();
+        let status = deaths.wait_for(Option::is_some).await.ok().and_then(|status| *status);
+        match status {
+            Some(status) => SandboxError::Died {
+                component: self.name,
+                status,
+                log: self.log.clone(),
+                tail: tail(&self.log),
+                advice: "the log says why; --no-server starts the sandbox without it.",
+            },
+            // The sender is part of self, so there is always a death to have been waited for.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Asks the companion to end (SIGTERM), and kills it if it has not after `grace`.
+    pub async fn stop(self, grace: Duration) {
+        self.process.end(Signal::TERM);
+        // Dropping self kills it if it is still there.
+        let _ = tokio::time::timeout(grace, self.process.ended()).await;
+    }
+}

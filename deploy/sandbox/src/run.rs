@@ -1,0 +1,164 @@
+//! A sandbox from its start to its end: what is printed, which signals end it, and in which order.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::exit;
+use std::time::Duration;
+
+use nodeward_sandbox::{Companion, Progress, Sandbox, SandboxError, SandboxOptions, say};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::{Args, DEFAULT_LISTEN};
+use crate::server;
+
+/// How long the server may take to listen: its caches fill first.
+const SERVER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long the server may take to stop in good order.
+const SERVER_GRACE: Duration = Duration::from_secs(15);
+
+/// Runs a sandbox until a signal ends it or something in it dies.
+pub(crate) fn run(args: Args) -> Result<(), SandboxError> {
+    let wrap = |e| SandboxError::Io { action: "start", path: "the async runtime".into(), source: e };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(wrap)?;
+    let done = runtime.block_on(async {
+        // Listened to from here on: no signal may find a half-started sandbox unprepared.
+        let signals = Signals::new().map_err(wrap)?;
+        sandbox(args, signals).await
+    });
+    // A build that was interrupted may still be under way in a thread; it must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
+    // Before anything is started: a port that is in use should not take a minute to be found out.
+    let listen = if args.no_server { None } else { Some(server::choose_address(args.listen)?) };
+    let options = SandboxOptions {
+        nodes: args.nodes,
+        dir: args.dir,
+        keep: args.keep,
+        progress: Progress::auto(),
+        ..SandboxOptions::default()
+    };
+    let sandbox = tokio::select! {
+        started = Sandbox::start(options) => started?,
+        // What was started is dropped with the future, and so killed.
+        () = signals.next() => {
+            say("Stopped before it was ready.");
+            return Ok(());
+        }
+    };
+
+    let mut server = None;
+    let ended = tokio::select! {
+        ended = serve(&sandbox, listen, &mut server) => ended,
+        died = sandbox.died() => Err(died),
+        () = signals.next() => Ok(()),
+    };
+    if let Err(e) = &ended {
+        // Said before the rest is stopped, which may take some seconds.
+        say(&format!("error: {e}"));
+    }
+    tokio::spawn(async move {
+        signals.next().await;
+        exit(130);
+    });
+    say("Stopping; once more to stop at once.");
+    if let Some(server) = server {
+        // First, while it still has an apiserver to finish its work with.
+        server.stop(SERVER_GRACE).await;
+    }
+    let kept = args.keep.then(|| sandbox.dir().to_path_buf());
+    sandbox.stop().await?;
+    if let Some(dir) = kept {
+        say(&format!("The data is kept: go on with `cargo sandbox --keep --dir {}`.", dir.display()));
+    }
+    if ended.is_err() {
+        exit(1)
+    }
+    Ok(())
+}
+
+/// Starts the server, says what there is, and waits until the server dies.
+async fn serve(
+    sandbox: &Sandbox,
+    listen: Option<SocketAddr>,
+    server: &mut Option<Companion>,
+) -> Result<(), SandboxError> {
+    // A second sandbox does not take the place of one that somebody works with.
+    if nodeward_sandbox::find(None).is_err() {
+        nodeward_sandbox::make_current(sandbox.dir())?;
+    }
+    let Some(listen) = listen else {
+        greet(sandbox, None);
+        return std::future::pending().await;
+    };
+    let server = server.insert(server::start(listen, sandbox)?);
+    server.listening(listen, SERVER_DEADLINE).await?;
+    greet(sandbox, Some(listen));
+    Err(server.died().await)
+}
+
+/// Says where everything is and what to try.
+fn greet(sandbox: &Sandbox, listen: Option<SocketAddr>) {
+    let current = nodeward_sandbox::find(None).is_ok_and(|state| state.kubeconfig == sandbox.kubeconfig_path());
+    let dir = if current { String::new() } else { format!(" --dir {}", sandbox.dir().display()) };
+    let mut text = format!(
+        "
+The sandbox is running in {}
+  apiserver   {}
+  kubeconfig  {}
+",
+        sandbox.dir().display(),
+        sandbox.apiserver_url(),
+        sandbox.kubeconfig_path().display()
+    );
+    match listen {
+        Some(listen) => {
+            // The client finds the default by itself.
+            let endpoint =
+                if listen == DEFAULT_LISTEN { String::new() } else { format!(" --endpoint http://{listen}") };
+            text.push_str(&format!(
+                "  nodeward    http://{listen}
+
+Try, in another terminal:
+  cargo nodeward{endpoint} list
+  cargo nodeward{endpoint} cordon worker-3 --reason \"a look around\"
+  cargo nodeward{endpoint} watch
+  cargo sandbox{dir} -- kubectl get nodes
+  grpcurl -plaintext {listen} list      # go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest
+"
+            ));
+        }
+        None => text.push_str(&format!("\nTry, in another terminal:\n  cargo sandbox{dir} -- kubectl get nodes\n")),
+    }
+    text.push_str("\nCtrl-C stops it.\n");
+    // Not `print!`, which panics if nobody reads on (`cargo sandbox | head -1`).
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
