@@ -49,7 +49,12 @@ pub fn without_empty_collections(mut node: Node) -> Node {
 }
 
 fn text() -> BoxedStrategy<String> {
-    prop_oneof![Just(String::new()), "[a-zA-Z0-9./-]{1,6}", "\\PC{1,4}"].boxed()
+    prop_oneof![Just(String::new()), matching("[a-zA-Z0-9./-]{1,6}"), matching("\\PC{1,4}")].boxed()
+}
+
+/// Text that matches the expression, which is compiled once here, not for each text.
+fn matching(expression: &str) -> BoxedStrategy<String> {
+    proptest::string::string_regex(expression).unwrap().boxed()
 }
 
 fn list<T: std::fmt::Debug + 'static>(item: BoxedStrategy<T>) -> BoxedStrategy<Option<Vec<T>>> {
@@ -71,7 +76,8 @@ fn time() -> BoxedStrategy<Time> {
 fn metadata() -> BoxedStrategy<ObjectMeta> {
     let times = (of(time()), of(time()), of(any::<i64>()), of(any::<i64>()));
     let maps = (map(text()), map(text()), list(text()), list(owner()), list(managed_fields()));
-    let texts = (of("[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?"), of(text()), of(text()), of(text()), of(text()), of(text()));
+    let texts =
+        (of(matching("[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?")), of(text()), of(text()), of(text()), of(text()), of(text()));
     (times, maps, texts)
         .prop_map(|(times, maps, texts)| {
             let (creation_timestamp, deletion_timestamp, deletion_grace_period_seconds, generation) = times;
@@ -129,7 +135,7 @@ fn managed_fields() -> BoxedStrategy<ManagedFieldsEntry> {
 fn fields() -> BoxedStrategy<FieldsV1> {
     let leaf = Just(serde_json::json!({})).boxed();
     leaf.prop_recursive(3, 8, 3, |inner| {
-        btree_map("(f:|k:|v:|\\.)\\PC{0,5}", inner, 0..3)
+        btree_map(matching("(f:|k:|v:|\\.)\\PC{0,5}"), inner, 0..3)
             .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect()))
     })
     .prop_map(FieldsV1)
@@ -209,7 +215,7 @@ fn status() -> BoxedStrategy<NodeStatus> {
 }
 
 fn quantity() -> BoxedStrategy<Quantity> {
-    prop_oneof!["[1-9][0-9]{0,3}(m|Ki|Gi|)", text()].prop_map(Quantity).boxed()
+    prop_oneof![matching("[1-9][0-9]{0,3}(m|Ki|Gi|)"), text()].prop_map(Quantity).boxed()
 }
 
 fn address() -> BoxedStrategy<NodeAddress> {

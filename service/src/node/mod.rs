@@ -3,6 +3,7 @@
 //! Everything here is a pure function of its arguments: no tonic, no I/O.
 
 pub mod convert;
+pub mod mask;
 mod name;
 pub mod quantity;
 pub mod state;
