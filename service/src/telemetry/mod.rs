@@ -21,6 +21,7 @@
 //!
 //! What is not in [`names`] is in no trace: headers, messages and objects stay out of it.
 
+mod exporter;
 mod kube_call;
 mod kube_layer;
 mod methods;

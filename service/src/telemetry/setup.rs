@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{KeyValue, global};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, TracerProviderBuilder,
@@ -20,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 use uuid::Uuid;
 
+use super::exporter::OtlpExporter;
 use super::{LogFormat, MutationSampler, TelemetryOptions, names, propagation};
 
 /// The running telemetry of a process. Call [`shutdown`](Self::shutdown) last of all, or the latest spans are lost.
@@ -28,8 +28,7 @@ pub struct Telemetry {
     provider: SdkTracerProvider,
 }
 
-/// Starts tracing and logging for the whole process; it fails the second time. Call it within a tokio runtime, which the
-/// exporter uses as long as it lives.
+/// Starts tracing and logging for the whole process; it fails the second time.
 pub fn init(options: &TelemetryOptions) -> anyhow::Result<Telemetry> {
     let (telemetry, subscriber) = Telemetry::build(options)?;
     subscriber.try_init().context("can't start logging: it has been started before")?;
@@ -134,12 +133,10 @@ fn export(
     endpoint: &str,
     options: &TelemetryOptions,
 ) -> anyhow::Result<TracerProviderBuilder> {
-    tokio::runtime::Handle::try_current().context("traces can be exported only within a tokio runtime")?;
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build().with_context(|| {
-        format!("can't export traces to `{endpoint}` (--otlp-endpoint, OTEL_EXPORTER_OTLP_ENDPOINT)")
-    })?;
     let batches = BatchConfigBuilder::default().with_scheduled_delay(options.export_delay()).build();
-    Ok(builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build()))
+    Ok(builder.with_span_processor(
+        BatchSpanProcessor::builder(OtlpExporter::new(endpoint)?).with_batch_config(batches).build(),
+    ))
 }
 
 /// Who exports. What OTEL_RESOURCE_ATTRIBUTES says is part of it, unless an option says otherwise.

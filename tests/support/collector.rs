@@ -1,0 +1,174 @@
+//! An OTLP collector within the test process: traces are exported to it over gRPC as to any other, and tests wait for
+//! what arrives.
+//!
+//! Include it with `#[path = "…/tests/support/collector.rs"] mod collector;`. It needs `opentelemetry-proto`, `tonic` and
+//! `tokio`.
+
+// Each test binary has its own copy and uses a part of it.
+#![allow(dead_code)]
+
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// A span as it was exported, with the resource it came from.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// The exported span.
+    pub data: opentelemetry_proto::tonic::trace::v1::Span,
+    resource: Vec<KeyValue>,
+}
+
+impl Span {
+    /// The name of the span.
+    pub fn name(&self) -> &str {
+        &self.data.name
+    }
+
+    /// The trace id as in the response metadata.
+    pub fn trace_id(&self) -> String {
+        hex(&self.data.trace_id)
+    }
+
+    /// The span id as in `traceparent`.
+    pub fn span_id(&self) -> String {
+        hex(&self.data.span_id)
+    }
+
+    /// The span id of the parent. Empty for a root.
+    pub fn parent_id(&self) -> String {
+        hex(&self.data.parent_span_id)
+    }
+
+    /// Whether the span's status is ERROR.
+    pub fn is_error(&self) -> bool {
+        self.data.status.as_ref().is_some_and(|status| status.code == 2)
+    }
+
+    /// The text of an attribute: a list as `a,b`, a number in decimal.
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        text_of(&self.data.attributes, name)
+    }
+
+    /// The text of a resource attribute.
+    pub fn resource(&self, name: &str) -> Option<String> {
+        text_of(&self.resource, name)
+    }
+}
+
+/// A collector that runs until it is dropped.
+pub struct Collector {
+    endpoint: String,
+    spans: watch::Receiver<Vec<Span>>,
+    // The thread ends when this is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Collector {
+    /// Starts a collector on a free port. It has a thread of its own, so that it may outlive the test that starts it:
+    /// tests that share a process share its exporter, too.
+    pub async fn start() -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (started, is_started) = oneshot::channel();
+        let (sender, spans) = watch::channel(Vec::new());
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(serve(sender, started, stopped));
+        });
+        let endpoint = is_started.await.expect("the collector starts");
+        Self { endpoint, spans, _stop: stop }
+    }
+
+    /// Where to export to.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// All spans that have arrived so far.
+    pub fn spans(&self) -> Vec<Span> {
+        self.spans.borrow().clone()
+    }
+
+    /// Waits until a span arrives, or has arrived, that `wanted` accepts. Panics if there is none within `deadline`, with
+    /// the names of those there are.
+    pub async fn wait_for_span(&self, wanted: impl Fn(&Span) -> bool, deadline: Duration) -> Span {
+        let mut spans = self.spans.clone();
+        let arrived = spans.wait_for(|spans| spans.iter().any(&wanted));
+        match tokio::time::timeout(deadline, arrived).await {
+            Ok(Ok(spans)) => spans.iter().find(|span| wanted(span)).cloned().expect("it was there"),
+            _ => panic!(
+                "no such span within {deadline:?}, only {:?}",
+                self.spans().iter().map(describe).collect::<Vec<_>>()
+            ),
+        }
+    }
+
+    /// Waits for the span of this name in a trace.
+    pub async fn wait_for(&self, trace_id: &str, name: &str, deadline: Duration) -> Span {
+        self.wait_for_span(|span| span.trace_id() == trace_id && span.name() == name, deadline).await
+    }
+}
+
+async fn serve(spans: watch::Sender<Vec<Span>>, started: oneshot::Sender<String>, stopped: oneshot::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = Server::builder().add_service(TraceServiceServer::new(Store { spans }));
+    started.send(endpoint).expect("someone waits");
+    tokio::select! {
+        served = server.serve_with_incoming(TcpIncoming::from(listener)) => served.expect("the collector runs"),
+        _ = stopped => {}
+    }
+}
+
+struct Store {
+    spans: watch::Sender<Vec<Span>>,
+}
+
+#[tonic::async_trait]
+impl TraceService for Store {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let arrived = request.into_inner().resource_spans.into_iter().flat_map(|of_resource| {
+            let resource = of_resource.resource.unwrap_or_default().attributes;
+            let spans = of_resource.scope_spans.into_iter().flat_map(|of_scope| of_scope.spans);
+            spans.map(move |data| Span { data, resource: resource.clone() })
+        });
+        self.spans.send_modify(|spans| spans.extend(arrived));
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+fn describe(span: &Span) -> String {
+    format!("{} of {}", span.name(), span.trace_id())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn text_of(attributes: &[KeyValue], name: &str) -> Option<String> {
+    let attribute = attributes.iter().find(|attribute| attribute.key == name)?;
+    Some(text(attribute.value.as_ref()?))
+}
+
+fn text(value: &AnyValue) -> String {
+    match &value.value {
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::BoolValue(value)) => value.to_string(),
+        Some(Value::IntValue(value)) => value.to_string(),
+        Some(Value::DoubleValue(value)) => value.to_string(),
+        Some(Value::ArrayValue(array)) => array.values.iter().map(text).collect::<Vec<_>>().join(","),
+        other => format!("{other:?}"),
+    }
+}
