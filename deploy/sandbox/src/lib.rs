@@ -43,4 +43,4 @@ pub use error::SandboxError;
 pub use kwok::{MANAGED_LABEL, MANAGED_VALUE};
 pub use progress::{Progress, Step, say};
 pub use sandbox::{Sandbox, SandboxOptions};
-pub use seed::workloads::NAMESPACE as DEMO_NAMESPACE;
+pub use seed::workloads::{NAMESPACE as DEMO_NAMESPACE, SYSTEM_NAMESPACE};

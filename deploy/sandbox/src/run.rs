@@ -26,7 +26,7 @@ pub(crate) fn run(args: Args) -> Result<(), SandboxError> {
         let signals = Signals::new().map_err(wrap)?;
         sandbox(args, signals).await
     });
-    // A build that was interrupted may still be under way in a thread; it must not hold up the end.
+    // Whatever may still be under way in a thread must not hold up the end.
     runtime.shutdown_background();
     done
 }

@@ -75,8 +75,7 @@ impl Sandbox {
     /// The first start of a version builds it, which takes minutes. If the start fails, what was started is stopped;
     /// the logs stay until the next start.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let progress = options.progress;
-        let binaries = blocking(move || build::ensure(progress)).await?;
+        let binaries = build::ensure(options.progress).await?;
         let (dir, keep) = (options.dir.clone(), options.keep);
         let directory = blocking(move || Directory::take(dir.as_deref(), keep)).await?;
 
@@ -190,6 +189,7 @@ impl Sandbox {
         let client = self.client().await?;
         step.done();
 
+        workloads::make_system_namespace(&client).await?;
         let names = nodes::names(options.nodes);
         self.made.store(names.len().max(self.count_kept(options, &client).await?), Ordering::Relaxed);
         if !names.is_empty() {

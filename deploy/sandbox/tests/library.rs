@@ -157,6 +157,13 @@ async fn a_killed_apiserver_comes_back_at_the_same_address_with_its_data() {
     assert!(sandbox.pids().iter().all(|(component, _)| *component != Component::ApiServer));
     sandbox.restart(Component::ApiServer).await.unwrap();
     assert_eq!(maps.get("kept").await.unwrap().data.unwrap()["a"], "b");
+
+    // The others have found it again: a pod is scheduled, and run.
+    let pods: Api<Pod> = Api::namespaced(client, DEMO_NAMESPACE);
+    let mut unbound = pod("after-apiserver-restart", "");
+    unbound.spec.as_mut().unwrap().node_name = None;
+    pods.create(&PostParams::default(), &unbound).await.unwrap();
+    until("a pod running", async || running(&pods, "after-apiserver-restart").await).await;
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Runs the Go toolchain, and turns its failures into messages that say what to do.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::thread;
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use crate::cache;
 use crate::error::SandboxError;
@@ -17,7 +20,7 @@ const GO_NEEDED: &str = "1.26";
 const KEPT_LINES: usize = 20;
 
 /// Builds `commands` of the module in `source` into `output`.
-pub(super) fn build(
+pub(super) async fn build(
     source: &Path,
     output: &Path,
     commands: &[&str],
@@ -35,7 +38,8 @@ pub(super) fn build(
             modules += 1;
             step.at(format!("{modules} modules"));
         }
-    })?;
+    })
+    .await?;
     step.done();
 
     let total = listed.lines().count();
@@ -49,7 +53,8 @@ pub(super) fn build(
     run(compile, source, "building the control plane", |_| {
         compiled += 1;
         show(&step, compiled, total);
-    })?;
+    })
+    .await?;
     step.done();
     Ok(())
 }
@@ -63,11 +68,13 @@ fn go(source: &Path) -> Command {
     let mut command = Command::new("go");
     // No C compiler is needed, and a workspace of the user's does not concern this module.
     command.current_dir(source).env("CGO_ENABLED", "0").env("GOWORK", "off").stdin(Stdio::null());
+    // A group of its own, so that it can be ended together with the compilers that it starts.
+    command.process_group(0);
     command
 }
 
-/// Runs Go, gives each line of its stderr to `on_line`, and returns its stdout.
-fn run(
+/// Runs Go, gives each line of its stderr to `on_line`, and returns its stdout. Dropped before, it ends Go.
+async fn run(
     mut command: Command,
     source: &Path,
     step: &'static str,
@@ -77,33 +84,53 @@ fn run(
         io::ErrorKind::NotFound => SandboxError::GoMissing { needed: GO_NEEDED },
         _ => SandboxError::io("run", Path::new("go"), e),
     };
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(wrap)?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // Read beside stderr, or Go would block on whichever pipe is full.
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        stdout.map(|mut out| out.read_to_string(&mut text));
-        text
-    });
+    let mut running = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(wrap)?);
+    let (stdout, stderr) = (running.0.stdout.take(), running.0.stderr.take());
     let mut kept = VecDeque::with_capacity(KEPT_LINES);
-    for line in stderr.into_iter().flat_map(|err| BufReader::new(err).lines()).map_while(Result::ok) {
-        on_line(&line);
-        if kept.len() == KEPT_LINES {
-            kept.pop_front();
+    let mut text = String::new();
+    let read_errors = async {
+        let Some(stderr) = stderr else { return Ok(()) };
+        let mut lines = BufReader::new(stderr).lines();
+        while let Some(line) = lines.next_line().await? {
+            on_line(&line);
+            if kept.len() == KEPT_LINES {
+                kept.pop_front();
+            }
+            kept.push_back(line);
         }
-        kept.push_back(line);
-    }
-    let status = child.wait().map_err(wrap)?;
-    let text = reader.join().unwrap_or_default();
+        Ok(())
+    };
+    // Both at once, or Go would block on whichever pipe is full.
+    let read_output = async {
+        match stdout {
+            Some(mut stdout) => stdout.read_to_string(&mut text).await.map(drop),
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(read_errors, read_output).map_err(wrap)?;
+    let status = running.0.wait().await.map_err(wrap)?;
     if status.success() {
         return Ok(text);
     }
     let output = Vec::from(kept).join("\n");
-    Err(diagnose(step, status, &output, || proxy(source)))
+    let proxy = proxy(source).await;
+    Err(diagnose(step, status, &output, proxy))
 }
 
-/// Says what a failure of Go means. `proxy` is asked only if the network is to blame.
-fn diagnose(step: &'static str, status: ExitStatus, output: &str, proxy: impl FnOnce() -> String) -> SandboxError {
+/// A running Go, and the compilers that it runs.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // No id: it has been waited for, and its group is gone.
+        if let Some(group) = self.0.id().and_then(|id| Pid::from_raw(id as i32)) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Says what a failure of Go means.
+fn diagnose(step: &'static str, status: ExitStatus, output: &str, proxy: String) -> SandboxError {
     let line_with = |needles: &[&str]| {
         output.lines().find(|line| needles.iter().any(|needle| line.contains(needle))).map(str::trim).map(String::from)
     };
@@ -136,13 +163,13 @@ fn diagnose(step: &'static str, status: ExitStatus, output: &str, proxy: impl Fn
         "unexpected EOF",
     ];
     if let Some(detail) = line_with(&network) {
-        return SandboxError::ModulesUnreachable { proxy: proxy(), detail };
+        return SandboxError::ModulesUnreachable { proxy, detail };
     }
     SandboxError::Build { step, status, output: output.to_string() }
 }
 
-fn proxy(source: &Path) -> String {
-    let output = go(source).args(["env", "GOPROXY"]).output();
+async fn proxy(source: &Path) -> String {
+    let output = go(source).args(["env", "GOPROXY"]).output().await;
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string()).unwrap_or_default()
 }
 
@@ -152,7 +179,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     fn diagnosed(output: &str) -> SandboxError {
-        diagnose("building", ExitStatus::from_raw(256), output, || "https://proxy.example".into())
+        diagnose("building", ExitStatus::from_raw(256), output, "https://proxy.example".into())
     }
 
     #[test]

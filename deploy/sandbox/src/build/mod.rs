@@ -8,6 +8,7 @@ mod go;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -33,6 +34,9 @@ const COMMANDS: [&str; 2] = ["controlplane", "kwok"];
 /// Debugging information that the linker would strip is not made in the first place: 13 % less work for the compiler.
 const COMPILER_FLAGS: &str = "all=-dwarf=false";
 
+/// How often a build by another process is looked after.
+const LOCK_EVERY: Duration = Duration::from_millis(200);
+
 /// The built binaries.
 #[derive(Debug, Clone)]
 pub struct Binaries {
@@ -55,12 +59,13 @@ impl Binaries {
     }
 }
 
-/// Finds the binaries of this version in the cache, or builds them. Blocks; the first build takes minutes.
-pub fn ensure(progress: Progress) -> Result<Binaries, SandboxError> {
-    ensure_in(&cache::root()?, progress)
+/// Finds the binaries of this version in the cache, or builds them, which takes minutes. Dropped before, it ends the
+/// build.
+pub(crate) async fn ensure(progress: Progress) -> Result<Binaries, SandboxError> {
+    ensure_in(&cache::root()?, progress).await
 }
 
-fn ensure_in(root: &Path, progress: Progress) -> Result<Binaries, SandboxError> {
+async fn ensure_in(root: &Path, progress: Progress) -> Result<Binaries, SandboxError> {
     let binaries = Binaries { dir: root.join(version_key()) };
     if binaries.complete() {
         return Ok(binaries);
@@ -68,7 +73,7 @@ fn ensure_in(root: &Path, progress: Progress) -> Result<Binaries, SandboxError> 
     cache::make_dir(root)?;
     // A build is always shown: minutes of silence look like a hang.
     let progress = if progress == Progress::Quiet { Progress::auto() } else { progress };
-    let _lock = lock(root, progress)?;
+    let _lock = lock(root, progress).await?;
     if binaries.complete() {
         return Ok(binaries);
     }
@@ -80,7 +85,7 @@ fn ensure_in(root: &Path, progress: Progress) -> Result<Binaries, SandboxError> 
     let (source, output) = (work.path().join("src"), work.path().join("bin"));
     write_sources(&source)?;
     cache::make_dir(&output)?;
-    go::build(&source, &output, &COMMANDS, &version_flags(), progress)?;
+    go::build(&source, &output, &COMMANDS, &version_flags(), progress).await?;
 
     // What may be there is incomplete, or it would have been used.
     let _ = fs::remove_dir_all(&binaries.dir);
@@ -88,7 +93,7 @@ fn ensure_in(root: &Path, progress: Progress) -> Result<Binaries, SandboxError> 
     Ok(binaries)
 }
 
-fn lock(root: &Path, progress: Progress) -> Result<File, SandboxError> {
+async fn lock(root: &Path, progress: Progress) -> Result<File, SandboxError> {
     let path = root.join("build.lock");
     let file = File::create(&path).map_err(|e| SandboxError::io("create", &path, e))?;
     match file.try_lock() {
@@ -97,7 +102,14 @@ fn lock(root: &Path, progress: Progress) -> Result<File, SandboxError> {
         Err(TryLockError::Error(e)) => return Err(SandboxError::io("lock", &path, e)),
     }
     let waiting = progress.step("Waiting for another process that builds the control plane");
-    file.lock().map_err(|e| SandboxError::io("lock", &path, e))?;
+    // Asked for again and again, since a thread that blocks on it could not be called off.
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_EVERY).await,
+            Err(TryLockError::Error(e)) => return Err(SandboxError::io("lock", &path, e)),
+        }
+    }
     waiting.done();
     Ok(file)
 }
@@ -147,15 +159,15 @@ mod tests {
         assert!(version_flags().contains("-X k8s.io/component-base/version.gitMinor=36"));
     }
 
-    #[test]
-    fn a_complete_build_is_used_as_it_is() {
+    #[tokio::test]
+    async fn a_complete_build_is_used_as_it_is() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join(version_key());
         fs::create_dir(&dir).unwrap();
         for command in COMMANDS {
             fs::write(dir.join(command), "").unwrap();
         }
-        let binaries = ensure_in(root.path(), Progress::Quiet).unwrap();
+        let binaries = ensure_in(root.path(), Progress::Quiet).await.unwrap();
         assert_eq!(binaries.control_plane(), dir.join("controlplane"));
     }
 }
