@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::error::SandboxError;
-use crate::process::{Environment, Process, Spec, tail};
+use crate::log_end::LogEnd;
+use crate::process::{Environment, Process, Spec};
 
 /// A running companion. Dropping it kills it.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Companion {
             loop {
                 let Err(e) = TcpStream::connect(address).await else { return Ok(()) };
                 if begun.elapsed() >= deadline {
-                    let (last, log, tail) = (e.to_string(), self.log.clone(), tail(&self.log));
+                    let (last, log, tail) = (e.to_string(), self.log.clone(), LogEnd::read(&self.log).shown());
                     return Err(SandboxError::NotReady { component: self.name, after: deadline, last, log, tail });
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -75,7 +76,7 @@ impl Companion {
                 component: self.name,
                 status,
                 log: self.log.clone(),
-                tail: tail(&self.log),
+                tail: LogEnd::read(&self.log).shown(),
                 advice: "the log says why; --no-server starts the sandbox without it.",
             },
             // The sender is part of self, so there is always a death to have been waited for.

@@ -14,7 +14,8 @@ use crate::component::Component;
 use crate::error::SandboxError;
 use crate::kubeconfig;
 use crate::kwok;
-use crate::process::{Process, tail};
+use crate::log_end::LogEnd;
+use crate::process::Process;
 
 /// A component that is not ready by then never will be. Far more than it takes, since test machines are busy.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
@@ -176,7 +177,7 @@ impl ControlPlane {
             if begun.elapsed() >= READY_DEADLINE {
                 let component = component.name();
                 let log = self.commands.layout.log(component);
-                let tail = tail(&log);
+                let tail = LogEnd::read(&log).shown();
                 return Err(SandboxError::NotReady { component, after: READY_DEADLINE, last, log, tail });
             }
             tokio::time::sleep(READY_EVERY).await;
@@ -186,18 +187,8 @@ impl ControlPlane {
     fn obituary(&self, Death { component, status }: Death) -> SandboxError {
         let component = component.name();
         let log = self.commands.layout.log(component);
-        let tail = tail(&log);
-        let advice = if tail.contains("no space left on device") {
-            "the disk is full: free some space and start again."
-        } else if tail.contains("address already in use") {
-            "another program took its port: start again, another port will be chosen."
-        } else if tail.contains("out of memory") || tail.contains("cannot allocate memory") {
-            "the machine is out of memory: a sandbox needs about 1 GB, and 2 GB with 5,000 nodes."
-        } else if tail.contains("too many open files") {
-            "raise the limit of open files (ulimit -n 4096) and start again."
-        } else {
-            "start again, without --keep if it was given; if it dies again, the log says why."
-        };
+        let end = LogEnd::read(&log);
+        let (tail, advice) = (end.shown(), end.advice());
         SandboxError::Died { component, status, log, tail, advice }
     }
 }

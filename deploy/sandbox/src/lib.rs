@@ -28,6 +28,7 @@ mod directory;
 mod error;
 mod kubeconfig;
 mod kwok;
+mod log_end;
 mod pki;
 mod ports;
 mod process;

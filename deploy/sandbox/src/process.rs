@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -21,10 +20,6 @@ use crate::error::SandboxError;
 
 /// The variable that makes a child end with its stdin.
 pub(crate) const LEASH: &str = "NODEWARD_EXIT_WITH_STDIN";
-
-/// How much of the end of a log goes into an error.
-const TAIL_LINES: usize = 12;
-const TAIL_BYTES: u64 = 16 * 1024;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -158,25 +153,6 @@ fn open_log(path: &Path) -> Result<File, SandboxError> {
     OpenOptions::new().create(true).append(true).open(path).map_err(|e| SandboxError::io("write", path, e))
 }
 
-/// The last lines of a log, for an error message.
-pub(crate) fn tail(path: &Path) -> String {
-    let read = || -> std::io::Result<String> {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = read().unwrap_or_else(|e| format!("(the log cannot be read: {e})"));
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    if lines.is_empty() {
-        return "  (nothing was logged)".into();
-    }
-    let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
-    last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +177,7 @@ mod tests {
         let status = receiver.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!(status.code(), Some(7));
         assert!(!process.is_running());
-        assert_eq!(tail(&spec.log), "  about to fail");
+        assert_eq!(std::fs::read_to_string(&spec.log).unwrap(), "about to fail\n");
     }
 
     #[tokio::test]
@@ -226,16 +202,5 @@ mod tests {
         assert!(process.signal(Signal::STOP));
         drop(process);
         assert!(rustix::process::test_kill_process(pid).is_err());
-    }
-
-    #[test]
-    fn the_tail_of_a_log_is_its_last_lines() {
-        let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("log");
-        let text: String = (0..5000).map(|n| format!("line {n}\n")).collect();
-        std::fs::write(&log, text).unwrap();
-        let tail = tail(&log);
-        assert_eq!(tail.lines().count(), TAIL_LINES);
-        assert!(tail.ends_with("line 4999"), "{tail}");
     }
 }

@@ -34,6 +34,9 @@ const COMMANDS: [&str; 2] = ["controlplane", "kwok"];
 /// Debugging information that the linker would strip is not made in the first place: 13 % less work for the compiler.
 const COMPILER_FLAGS: &str = "all=-dwarf=false";
 
+/// How the directories of builds that are under way are called.
+const WORK_PREFIX: &str = "build-";
+
 /// How often a build by another process is looked after.
 const LOCK_EVERY: Duration = Duration::from_millis(200);
 
@@ -78,8 +81,9 @@ async fn ensure_in(root: &Path, progress: Progress) -> Result<Binaries, SandboxE
         return Ok(binaries);
     }
 
+    remove_interrupted(root);
     let work = tempfile::Builder::new()
-        .prefix("build-")
+        .prefix(WORK_PREFIX)
         .tempdir_in(root)
         .map_err(|e| SandboxError::io("create a directory in", root, e))?;
     let (source, output) = (work.path().join("src"), work.path().join("bin"));
@@ -91,6 +95,16 @@ async fn ensure_in(root: &Path, progress: Progress) -> Result<Binaries, SandboxE
     let _ = fs::remove_dir_all(&binaries.dir);
     fs::rename(&output, &binaries.dir).map_err(|e| SandboxError::io("move the build to", &binaries.dir, e))?;
     Ok(binaries)
+}
+
+/// Removes what builds left that were killed. The lock is held: none is under way.
+fn remove_interrupted(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && entry.file_name().to_string_lossy().starts_with(WORK_PREFIX) {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
 }
 
 async fn lock(root: &Path, progress: Progress) -> Result<File, SandboxError> {
