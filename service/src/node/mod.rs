@@ -5,7 +5,9 @@
 pub mod convert;
 pub mod mask;
 mod name;
+mod parse_error;
 pub mod quantity;
+pub mod selector;
 pub mod state;
 pub mod syntax;
 mod violation;
@@ -14,4 +16,5 @@ mod violation;
 mod arbitrary;
 
 pub use name::NodeName;
+pub use parse_error::ParseError;
 pub use violation::{Violation, Violations};
