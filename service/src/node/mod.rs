@@ -3,6 +3,7 @@
 //! Everything here is a pure function of its arguments: no tonic, no I/O.
 
 pub mod convert;
+pub mod filter;
 pub mod mask;
 mod name;
 mod parse_error;
