@@ -3,9 +3,12 @@
 //! Everything here is a pure function of its arguments: no tonic, no I/O.
 
 pub mod convert;
+pub mod filter;
 pub mod mask;
 mod name;
+mod parse_error;
 pub mod quantity;
+pub mod selector;
 pub mod state;
 pub mod syntax;
 mod violation;
@@ -14,4 +17,5 @@ mod violation;
 mod arbitrary;
 
 pub use name::NodeName;
+pub use parse_error::ParseError;
 pub use violation::{Violation, Violations};

@@ -10,7 +10,7 @@ mod metadata;
 mod spec;
 mod status;
 mod system;
-mod time;
+pub(super) mod time;
 
 #[cfg(test)]
 mod tests;
