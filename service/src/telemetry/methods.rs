@@ -40,6 +40,11 @@ pub(super) fn lookup(full_name: &str) -> Option<(&'static str, Method)> {
     METHODS.get_key_value(full_name).map(|(name, method)| (name.as_str(), *method))
 }
 
+/// Reads the descriptors, so that the first call doesn't have to.
+pub(super) fn prepare() {
+    LazyLock::force(&METHODS);
+}
+
 /// The methods of an encoded `FileDescriptorSet`. One that can't be read (tests see to it that all can) has none, which
 /// costs names in traces, no call.
 fn described(descriptor_set: &[u8]) -> Vec<(String, Method)> {

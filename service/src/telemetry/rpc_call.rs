@@ -45,12 +45,15 @@ impl Call {
             Some((name, _)) => server_span(name, name),
             None => other_span(original),
         };
-        ends.describe(&span);
         let (parent, record) = Record::attach(&propagation::extract(headers));
         // Fails only if nothing is traced, in which case there is nothing to attach.
         let _ = span.set_parent(parent);
         // This starts the span, and thereby samples it: all that the sampler looks at must be there.
         let context = span.context();
+        // Most reads aren't traced: they don't pay for attributes that go nowhere.
+        if context.span().is_recording() {
+            ends.describe(&span);
+        }
         let trace_id = Some(context.span().span_context().trace_id()).filter(|id| *id != TraceId::INVALID);
         Self {
             span,

@@ -25,11 +25,11 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 use tracing::instrument::Instrumented;
 
-use super::names;
 use super::rpc_call::{Call, Peer};
+use super::{methods, names};
 
 /// Makes the spans of calls; for `tonic::transport::Server::layer`, as the outermost layer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RpcTraceLayer {
     server: Option<Arc<(String, u16)>>,
 }
@@ -37,13 +37,20 @@ pub struct RpcTraceLayer {
 impl RpcTraceLayer {
     /// A layer whose spans don't say under which name clients know the server.
     pub fn new() -> Self {
-        Self::default()
+        methods::prepare();
+        Self { server: None }
     }
 
     /// Sets the name and the port under which clients know the server, which is not what it listens on.
     pub fn advertised(mut self, address: impl Into<String>, port: u16) -> Self {
         self.server = Some(Arc::new((address.into(), port)));
         self
+    }
+}
+
+impl Default for RpcTraceLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

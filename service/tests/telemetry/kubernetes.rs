@@ -1,10 +1,16 @@
 //! The spans of calls to Kubernetes, and what Kubernetes is told.
 
+use std::future::ready;
+use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Request, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams, WatchParams};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
 use nodeward_api::v1;
@@ -135,6 +141,25 @@ async fn a_call_that_is_given_up_is_cancelled() {
     let id = fixture.cordon_id().await;
     let (_, span) = arrive(&fixture, &id).await;
     assert_eq!(span.attribute("error.type").as_deref(), Some("cancelled"));
+}
+
+#[tokio::test]
+async fn the_span_of_a_watch_ends_when_it_is_open() {
+    let body = || StreamBody::new(stream::pending::<Result<Frame<Bytes>, BoxError>>());
+    let transport = service_fn(move |_: Request<Body>| ready(Ok::<_, BoxError>(Response::new(body()))));
+    let client = ClientBuilder::new(transport, "default").with_layer(&KubeTraceLayer::new(&uri())).build();
+    let answer = move || -> Answer {
+        let nodes = Api::<Node>::all(client.clone());
+        Box::pin(async move {
+            let watch = nodes.watch(&WatchParams::default(), "0").await.expect("a watch");
+            tokio::spawn(async move { pin!(watch).next().await });
+            Ok(v1::Node::default())
+        })
+    };
+    let mut fixture = Fixture::start(TelemetryOptions::default(), answer).await;
+    let id = fixture.cordon_id().await;
+    let span = fixture.collector.wait_for(&id, "GET nodes", DEADLINE).await;
+    assert_eq!(span.attribute("nodeward.kubernetes.verb").as_deref(), Some("watch"));
 }
 
 #[tokio::test]

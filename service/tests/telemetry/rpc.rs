@@ -159,6 +159,22 @@ async fn no_header_becomes_part_of_a_trace() {
 }
 
 #[tokio::test]
+async fn what_is_logged_is_no_part_of_a_trace() {
+    let answer = || -> Answer {
+        tracing::error!(target: "nodeward_server", "canary");
+        tracing::error_span!(target: "elsewhere", "canary").in_scope(|| {});
+        Box::pin(ready(Ok(Node::default())))
+    };
+    let options = TelemetryOptions { log_filter: "off".to_owned(), ..Default::default() };
+    let mut fixture = Fixture::start(options, answer).await;
+    fixture.cordon(traced(true)).await.unwrap();
+    let span = arrives(&fixture, TRACE_ID, CORDON).await;
+    assert!(!span.is_error());
+    let spans = fixture.collector.spans();
+    assert!(!format!("{spans:?}").contains("canary"), "{spans:?}");
+}
+
+#[tokio::test]
 async fn an_unknown_method_does_not_name_a_span() {
     let fixture = Fixture::ok().await;
     let mut client = Grpc::new(fixture.channel.clone());
