@@ -8,6 +8,7 @@ mod name;
 pub mod quantity;
 pub mod state;
 pub mod syntax;
+pub mod taint;
 mod violation;
 
 #[cfg(test)]
