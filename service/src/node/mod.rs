@@ -9,6 +9,7 @@ pub mod quantity;
 pub mod state;
 pub mod syntax;
 pub mod taint;
+pub mod update;
 mod violation;
 
 #[cfg(test)]
