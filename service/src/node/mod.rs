@@ -11,6 +11,8 @@ pub mod quantity;
 pub mod selector;
 pub mod state;
 pub mod syntax;
+pub mod taint;
+pub mod update;
 mod violation;
 
 #[cfg(test)]

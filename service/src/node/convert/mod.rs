@@ -45,14 +45,20 @@ pub fn to_contract(node: &Node) -> v1::Node {
 /// All fields that can't be a node's, with their paths relative to the node: a `name` that is not `nodes/{node}`, times out of
 /// range, sets of managed fields that are not JSON. Whether Kubernetes would accept the values is not checked.
 pub fn from_contract(node: &v1::Node) -> Result<Node, Violations> {
-    let v1::Node { name, metadata, spec, status, etag: _, scheduling_state: _, readiness: _ } = node;
     let mut violations = Violations::default();
+    let node = from_contract_noting(node, &mut violations);
+    violations.or(node)
+}
+
+/// As [`from_contract`], for those who need only some of the fields: what can't be a node's is left out and noted.
+pub(in crate::node) fn from_contract_noting(node: &v1::Node, violations: &mut Violations) -> Node {
+    let v1::Node { name, metadata, spec, status, etag: _, scheduling_state: _, readiness: _ } = node;
     let mut metadata =
-        metadata.as_ref().map(|metadata| metadata::from_contract(metadata, &mut violations)).unwrap_or_default();
-    metadata.name = name_from_contract(name, &mut violations);
-    let spec = spec.as_ref().map(|spec| spec::from_contract(spec, &mut violations));
-    let status = status.as_ref().map(|status| status::from_contract(status, &mut violations));
-    violations.or(Node { metadata, spec, status })
+        metadata.as_ref().map(|metadata| metadata::from_contract(metadata, violations)).unwrap_or_default();
+    metadata.name = name_from_contract(name, violations);
+    let spec = spec.as_ref().map(|spec| spec::from_contract(spec, violations));
+    let status = status.as_ref().map(|status| status::from_contract(status, violations));
+    Node { metadata, spec, status }
 }
 
 /// The etag of a node at this resource version: a strong entity tag (RFC 9110), empty if there is no version.

@@ -43,7 +43,7 @@ fn taint_to_contract(taint: &Taint) -> v1::Taint {
 }
 
 /// The taint that stands at `index` of the node's `spec.taints`.
-pub(in crate::node) fn taint_from_contract(taint: &v1::Taint, index: usize, violations: &mut Violations) -> Taint {
+fn taint_from_contract(taint: &v1::Taint, index: usize, violations: &mut Violations) -> Taint {
     let v1::Taint { key, value, effect, time_added } = taint;
     let time_path = format!("spec.taints[{index}].time_added");
     Taint {

@@ -103,11 +103,7 @@ fn condition_to_contract(condition: &NodeCondition) -> v1::NodeCondition {
 }
 
 /// The condition that stands at `index` of the node's `status.conditions`.
-pub(in crate::node) fn condition_from_contract(
-    condition: &v1::NodeCondition,
-    index: usize,
-    violations: &mut Violations,
-) -> NodeCondition {
+fn condition_from_contract(condition: &v1::NodeCondition, index: usize, violations: &mut Violations) -> NodeCondition {
     let v1::NodeCondition { r#type, status, last_heartbeat_time, last_transition_time, reason, message } = condition;
     let mut time = |timestamp, name: &str| {
         time::from_contract(timestamp, &format!("status.conditions[{index}].{name}"), violations)

@@ -28,8 +28,11 @@ use prost_types::FieldMask;
 use super::Violations;
 use keep::Keep;
 
+pub(in crate::node) use path::{Segment, join_key, parse as parse_path};
+pub(in crate::node) use resolve::MAX_BYTES as MAX_PATH_BYTES;
+
 /// The most paths in a mask.
-const MAX_PATHS: usize = 128;
+pub(in crate::node) const MAX_PATHS: usize = 128;
 
 /// What a watch without a mask is not told of when nothing else changes with it (watch.proto).
 const HEARTBEAT_PATHS: [&str; 4] =

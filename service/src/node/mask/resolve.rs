@@ -6,7 +6,7 @@ use super::schema::{Message, Shape, root};
 use crate::node::syntax::shown;
 
 /// The longest path. Enough for the longest key that Kubernetes allows in the deepest map.
-pub(super) const MAX_BYTES: usize = 512;
+pub(in crate::node) const MAX_BYTES: usize = 512;
 
 /// The steps from a node to what the path names.
 ///

@@ -3,6 +3,7 @@ use prost::Message;
 use prost_types::FieldMask;
 
 use super::{ReadMask, changed_paths};
+use crate::node::Violations;
 
 pub(super) fn mask(paths: &[&str]) -> ReadMask {
     parse(paths).unwrap()
@@ -10,7 +11,8 @@ pub(super) fn mask(paths: &[&str]) -> ReadMask {
 
 pub(super) fn parse(paths: &[&str]) -> Result<ReadMask, String> {
     let paths = paths.iter().map(|&path| path.to_owned()).collect();
-    ReadMask::parse(&FieldMask { paths }, "read_mask").map_err(|violations| violations.to_string())
+    let all = |violations: Violations| violations.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    ReadMask::parse(&FieldMask { paths }, "read_mask").map_err(all)
 }
 
 fn sample() -> v1::Node {
