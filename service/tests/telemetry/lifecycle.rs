@@ -84,3 +84,10 @@ fn traces_are_exported_without_a_runtime_and_after_one() {
     runtime().block_on(telemetry.shutdown(Duration::from_secs(10)));
     assert_eq!(collector.spans().len(), 2);
 }
+
+#[tokio::test]
+async fn an_exporter_over_tls_can_be_started() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let grace = Duration::from_millis(300);
+    assert!(shutdown(&format!("https://{nobody}"), grace).await < Duration::from_secs(2));
+}
