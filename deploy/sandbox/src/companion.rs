@@ -91,3 +91,43 @@ impl Companion {
         let _ = tokio::time::timeout(grace, self.process.ended()).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(dir: &Path, script: &str) -> Companion {
+        let args = ["-c".into(), script.into()];
+        Companion::start("nodeward-server", Path::new("/bin/sh"), args, &dir.join("log")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_companion_that_dies_before_it_listens_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let companion = shell(dir.path(), "echo no such cluster >&2; exit 3");
+        let nobody = "127.0.0.1:1".parse().unwrap();
+        let error = companion.listening(nobody, Duration::from_secs(60)).await.unwrap_err().to_string();
+        assert!(error.contains("nodeward-server died (exit status: 3)"), "{error}");
+        assert!(error.contains("no such cluster") && error.contains("--no-server"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_companion_listens_once_its_port_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let companion = shell(dir.path(), "cat");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        companion.listening(listener.local_addr().unwrap(), Duration::from_secs(60)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_companion_that_does_not_stop_in_time_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let companion = shell(dir.path(), "trap '' TERM; echo ready; while :; do read line || :; done");
+        let pid = rustix::process::Pid::from_raw(companion.process.id() as i32).unwrap();
+        while std::fs::read(dir.path().join("log")).unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        companion.stop(Duration::from_millis(100)).await;
+        assert!(rustix::process::test_kill_process(pid).is_err());
+    }
+}
