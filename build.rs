@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Ordered maps make the encoding of a message deterministic: equal messages are equal bytes.
     tonic_prost_build::configure()
         .btree_map(".nodeward")
+        .codec_path("crate::codec::ContractCodec")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Encoding is deterministic (maps are ordered): equal messages have equal bytes.
 
+pub mod codec;
+
 /// The package `nodeward.v1`.
 pub mod v1 {
     #![allow(missing_docs, clippy::all)]

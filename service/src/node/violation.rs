@@ -20,6 +20,9 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() {
+            return f.write_str(&self.description);
+        }
         write!(f, "{}: {}", self.field, self.description)
     }
 }
@@ -32,6 +35,20 @@ impl Violations {
     /// Notes one more violation.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.0.push(Violation::new(field, description));
+    }
+
+    /// What was parsed; if it could not be, nothing, and why is noted.
+    pub fn take<T, E: Into<Violations>>(&mut self, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|found| self.0.append(&mut found.into().0)).ok()
+    }
+
+    /// The same violations, of fields of this field.
+    #[must_use]
+    pub fn under(mut self, field: &str) -> Self {
+        for violation in &mut self.0 {
+            violation.field = format!("{field}.{}", violation.field);
+        }
+        self
     }
 
     /// `value` if nothing is wrong, otherwise what is.
@@ -47,13 +64,13 @@ impl From<Violation> for Violations {
 }
 
 impl fmt::Display for Violations {
+    /// The first one, and how many more there are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for violation in &self.0 {
-            write!(f, "{separator}{violation}")?;
-            separator = "; ";
+        match self.0.as_slice() {
+            [] => f.write_str("nothing is wrong"),
+            [only] => only.fmt(f),
+            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
         }
-        Ok(())
     }
 }
 

@@ -1,0 +1,87 @@
+//! The command line: every flag has an environment variable, and each concern a struct of its own, beside its code.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Parser};
+
+use crate::cluster::ClusterOptions;
+use crate::telemetry::TelemetryOptions;
+
+/// The nodeward server: manages the nodes of a Kubernetes cluster over gRPC
+#[derive(Clone, Debug, Parser)]
+#[command(name = "nodeward-server", version, max_term_width = 110)]
+pub struct ServerArgs {
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: ServeOptions,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterOptions,
+    /// Traces and logs.
+    #[command(flatten)]
+    pub telemetry: TelemetryOptions,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Serving")]
+pub struct ServeOptions {
+    /// The address to listen on. Connections are not encrypted and callers not authenticated: leave it on loopback
+    #[arg(long, env = "NODEWARD_LISTEN", value_name = "ADDRESS", default_value_t = Self::default().listen)]
+    pub listen: SocketAddr,
+
+    /// The longest time, in seconds, that calls may still take after the server was asked to stop
+    #[arg(long, env = "NODEWARD_GRACE_SECONDS", value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    pub grace: Duration,
+
+    /// The age, in seconds, at which a watch ends itself, give or take a tenth. Its client resumes it, perhaps elsewhere
+    #[arg(long, env = "NODEWARD_WATCH_SECONDS", value_name = "SECONDS", default_value = "1800", value_parser = seconds)]
+    pub watch_max_age: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
+            grace: Duration::from_secs(20),
+            watch_max_age: Duration::from_secs(1800),
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number of seconds, at least 1".to_owned()),
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        ServerArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn the_server_listens_on_loopback_unless_told_otherwise() {
+        let args = ServerArgs::try_parse_from(["nodeward-server"]).unwrap();
+        assert!(args.serve.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable_and_a_description() {
+        for argument in ServerArgs::command().get_arguments() {
+            let name = argument.get_id().as_str();
+            if !["help", "version"].contains(&name) {
+                assert!(argument.get_env().is_some(), "{name} has no environment variable");
+                assert!(argument.get_help().is_some(), "{name} has no description");
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Which cluster, and the client for it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::telemetry::KubeTraceLayer;
+
+/// Which cluster to manage, and with which identity.
+///
+/// Without a flag: the kubeconfig in KUBECONFIG or ~/.kube/config if there is one, otherwise the service account of the pod.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterOptions {
+    /// The kubeconfig file to use
+    #[arg(long, env = "NODEWARD_KUBECONFIG", value_name = "FILE", conflicts_with = "in_cluster")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig to use, instead of its current one
+    #[arg(long, env = "NODEWARD_CONTEXT", value_name = "NAME", conflicts_with = "in_cluster")]
+    pub context: Option<String>,
+
+    /// Use the service account of the pod that this server runs in, whatever kubeconfig there is
+    #[arg(long, env = "NODEWARD_IN_CLUSTER")]
+    pub in_cluster: bool,
+
+    /// The namespace in which the server keeps what it must remember of deletions. Without it: the namespace of the
+    /// service account or of the kubeconfig's context
+    #[arg(long, env = "NODEWARD_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+/// A client of a cluster, and the namespace of the server's own objects there.
+#[derive(Clone)]
+pub struct Connection {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+}
+
+impl Connection {
+    /// A client as the options say. Nothing is sent yet.
+    pub async fn open(options: &ClusterOptions) -> anyhow::Result<Self> {
+        let config = config(options).await?;
+        let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let layer = KubeTraceLayer::new(&config.cluster_url);
+        let client = ClientBuilder::try_from(config).context("the cluster's address or credentials")?;
+        Ok(Self { client: client.with_layer(&layer).build(), namespace })
+    }
+}
+
+async fn config(options: &ClusterOptions) -> anyhow::Result<Config> {
+    let mut config = if options.in_cluster {
+        Config::incluster().context("this is no pod with a service account; leave out --in-cluster")?
+    } else if options.kubeconfig.is_some() || options.context.is_some() {
+        from_kubeconfig(options).await?
+    } else {
+        Config::infer()
+            .await
+            .context("there is neither a kubeconfig nor a pod's service account; name a kubeconfig with --kubeconfig")?
+    };
+    // kube's own retries hide a blocked call for minutes, and repeat changes. What is tried again is decided above.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Ok(config)
+}
+
+async fn from_kubeconfig(options: &ClusterOptions) -> anyhow::Result<Config> {
+    let kubeconfig = match &options.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("the kubeconfig {}", path.display()))?,
+        None => Kubeconfig::read().context("the kubeconfig")?,
+    };
+    let context = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &context).await.context("the kubeconfig's context")
+}

@@ -1,0 +1,85 @@
+//! The only room that talks to Kubernetes.
+//!
+//! `store` holds the nodes in memory and the log of their changes, fed by one watch. `mutate` is the only door to a
+//! write. What is here knows nodes and Kubernetes' rules, and no gRPC.
+
+mod connect;
+mod fault;
+pub mod mutate;
+pub mod store;
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::ListParams;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+
+pub use connect::{ClusterOptions, Connection};
+
+/// How often old requests are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The cluster: its nodes in memory, and the ways to read and change them in Kubernetes.
+#[derive(Clone)]
+pub struct Cluster {
+    nodes: Api<Node>,
+    store: store::Store,
+    mutator: mutate::Mutator,
+}
+
+impl Cluster {
+    /// The cluster behind this connection. Nothing is read before `run`.
+    pub fn new(connection: Connection) -> Self {
+        let Connection { client, namespace } = connection;
+        let store = store::Store::new();
+        let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone());
+        Self { nodes: Api::all(client), store, mutator }
+    }
+
+    /// Keeps the store up to date, and forgets old requests, until it is told to stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        let follow = store::follow(self.nodes.clone(), self.store.clone(), stop.clone());
+        let sweep = stop.run_until_cancelled(self.sweep());
+        tokio::join!(follow, sweep);
+    }
+
+    /// The nodes in memory.
+    pub fn store(&self) -> &store::Store {
+        &self.store
+    }
+
+    /// The door to all changes.
+    pub fn mutator(&self) -> &mutate::Mutator {
+        &self.mutator
+    }
+
+    /// The node in Kubernetes, now.
+    pub async fn get(&self, name: &str, deadline: Instant) -> Result<Node, Error> {
+        let read = timeout_at(deadline, self.nodes.get(name)).await;
+        read.map_err(|_| Error::DeadlineExceeded { stage: "reading the node" })?
+            .map_err(|error| fault::about_node(error, name))
+    }
+
+    /// All nodes in Kubernetes, now, in the order of their names.
+    pub async fn list(&self, deadline: Instant) -> Result<Vec<Node>, Error> {
+        let read = timeout_at(deadline, self.nodes.list(&ListParams::default())).await;
+        let list =
+            read.map_err(|_| Error::DeadlineExceeded { stage: "listing the nodes" })?.map_err(fault::from_kube)?;
+        let mut nodes = list.items;
+        nodes.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        Ok(nodes)
+    }
+
+    async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+            if let Err(error) = self.mutator.forget_old_requests().await {
+                tracing::warn!(%error, "could not forget old requests, trying again in an hour");
+            }
+        }
+    }
+}

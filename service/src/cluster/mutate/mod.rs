@@ -1,0 +1,199 @@
+//! The only door to a write.
+//!
+//! A `Mutation` says what all changes have in common: which RPC, which request, why, until when. Whoever wants to change
+//! something in Kubernetes hands one to the `Mutator`, which alone holds the client that may write. It promises:
+//!
+//! - a change that depends on what was read carries its resourceVersion; if another was faster, it is decided anew,
+//! - a request id is written in the same step as the change that it stands for, so that it is carried out at most once,
+//! - a change that would change nothing is not sent.
+
+mod create;
+mod decide;
+mod delete;
+mod delete_collection;
+mod ledger;
+mod patch;
+mod record;
+mod write;
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::Client;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use super::fault;
+use super::store::{NodeView, Store};
+use crate::error::Error;
+use crate::node::mask::changed_paths;
+
+pub use delete::Propagation;
+pub use delete_collection::Collection;
+pub use patch::{NodePatch, PatchFormat};
+pub use record::Digest;
+pub use write::Subresource;
+
+/// The field manager of changes for which the caller names none.
+pub const FIELD_MANAGER: &str = "nodeward";
+
+/// Annotations with this prefix are nodeward's own.
+pub const ANNOTATION_PREFIX: &str = "nodeward.dev/";
+
+/// What all changes have in common.
+#[derive(Clone, Debug)]
+pub struct Mutation {
+    /// The name of the RPC, for example `CordonNode`.
+    pub method: &'static str,
+    /// The request's id and what it asks for, if the caller gave an id.
+    pub request: Option<Request>,
+    /// The resource version that the node must still be at.
+    pub etag: Option<String>,
+    /// Only ask Kubernetes whether it would do it.
+    pub validate_only: bool,
+    /// Why, in the caller's words.
+    pub reason: String,
+    /// By when it must be done.
+    pub deadline: Instant,
+}
+
+/// A request that is carried out at most once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The id that the caller gave.
+    pub id: Uuid,
+    /// Stands for all else that the request holds.
+    pub digest: Digest,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was made.
+    Changed,
+    /// It was so already.
+    Unchanged,
+    /// The same request was carried out before.
+    Replayed,
+    /// It was not to be made, and Kubernetes would accept it.
+    Validated,
+}
+
+impl Outcome {
+    /// The name in traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Replayed => "replayed",
+            Self::Validated => "validated",
+        }
+    }
+}
+
+/// A node after a change.
+#[derive(Debug)]
+pub struct Changed {
+    /// The node, as it is now (or would be).
+    pub node: Node,
+    /// What became of the change.
+    pub outcome: Outcome,
+    /// The paths of the fields that changed (or would).
+    pub changed_paths: Vec<String>,
+}
+
+impl Changed {
+    fn same(node: Node, outcome: Outcome) -> Self {
+        Self { node, outcome, changed_paths: Vec::new() }
+    }
+
+    fn between(before: &Node, after: Node, mutation: &Mutation) -> Self {
+        let paths = changed_paths(NodeView::new(before.clone()).encoded(), NodeView::new(after.clone()).encoded());
+        let changed_paths: Vec<String> = paths.into_iter().filter(|path| is_of_interest(path)).collect();
+        let outcome = match (mutation.validate_only, changed_paths.is_empty()) {
+            (true, _) => Outcome::Validated,
+            (false, true) => Outcome::Unchanged,
+            (false, false) => Outcome::Changed,
+        };
+        Self { node: after, outcome, changed_paths }
+    }
+}
+
+/// Each write changes these; they say nothing about what was asked for.
+fn is_of_interest(path: &str) -> bool {
+    const BOOKKEEPING: [&str; 4] =
+        ["etag", "metadata.resource_version", "metadata.managed_fields", "metadata.annotations.`nodeward.dev/"];
+    !BOOKKEEPING.iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// Makes changes in Kubernetes.
+#[derive(Clone)]
+pub struct Mutator {
+    write: write::WriteClient,
+    ledger: ledger::Ledger,
+    store: Store,
+}
+
+impl Mutator {
+    /// A mutator that remembers deletions in this namespace. The client must not retry by itself.
+    pub(super) fn new(client: Client, namespace: &str, store: Store) -> Self {
+        Self { ledger: ledger::Ledger::new(client.clone(), namespace), write: write::WriteClient::new(client), store }
+    }
+
+    /// Forgets deletions whose requests nobody will send again.
+    pub async fn forget_old_requests(&self) -> Result<(), Error> {
+        self.ledger.sweep().await
+    }
+
+    /// The node in Kubernetes, now.
+    async fn live(&self, mutation: &Mutation, name: &str) -> Result<Option<Node>, Error> {
+        mutation.within("reading the node", self.write.get(name)).await?.map_err(|error| fault::about_node(error, name))
+    }
+
+    /// Refuses a request id that another node remembers: it stands for another request.
+    fn refuse_foreign_request(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
+        let Some(request) = &mutation.request else { return Ok(()) };
+        let used = self
+            .store
+            .snapshot()
+            .nodes
+            .iter()
+            .filter(|view| view.name() != name)
+            .find_map(|view| record::find(view.object(), request.id));
+        match used {
+            Some(record) => Err(record.conflict()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Mutation {
+    /// The result of a call, or that the deadline has passed.
+    async fn within<T>(&self, stage: &'static str, call: impl Future<Output = T>) -> Result<T, Error> {
+        timeout_at(self.deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })
+    }
+
+    fn check_etag(&self, current: &Node) -> Result<(), Error> {
+        match &self.etag {
+            Some(expected) if Some(expected) != current.metadata.resource_version.as_ref() => {
+                Err(Error::EtagMismatch {
+                    what: format!("node {:?}", current.metadata.name.as_deref().unwrap_or_default()),
+                    expected: format!("{expected:?}"),
+                    current: format!("{:?}", current.metadata.resource_version.as_deref().unwrap_or_default()),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The request to remember with the change. A dry run is not remembered.
+    fn to_record(&self) -> Option<&Request> {
+        self.request.as_ref().filter(|_| !self.validate_only)
+    }
+}
+
+/// Waits a little, differently each time, before a change that another overtook is decided anew.
+async fn step_aside(attempt: u32) {
+    let most = 5 << attempt.min(5);
+    tokio::time::sleep(Duration::from_millis(rand::random_range(0..most))).await;
+}

@@ -1,0 +1,225 @@
+//! The nodes of the cluster in memory: their present state and the log of their changes.
+//!
+//! One upstream watch (`feed`) writes, any number of readers read. Applying what the watch brings is synchronous and pure
+//! bookkeeping, so it is tested without a cluster. Promises: changes stand in the log in the order of their resource
+//! versions; a change that brings nothing new is not logged; a gap in the watch becomes the differences, not a new start.
+
+mod feed;
+mod log;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub use log::{Change, OutOfLog, Position};
+pub use view::NodeView;
+
+pub(super) use feed::follow;
+
+/// The nodes in memory. Cheap to clone: all clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<RwLock<Inner>>,
+    /// Where the log ends; wakes the readers. `None` until the first list has come.
+    end: watch::Sender<Option<Position>>,
+    /// Tells this store's positions from those of another server, or of an earlier run of this one.
+    instance: u64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    nodes: BTreeMap<String, Arc<NodeView>>,
+    log: log::ChangeLog,
+    /// All that happened up to this resource version is in `nodes` and `log`.
+    version: u64,
+    /// When the apiserver was last heard of.
+    heard: Instant,
+}
+
+/// All nodes at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The nodes, in the order of their names.
+    pub nodes: Vec<Arc<NodeView>>,
+    /// Where in the log the moment is.
+    pub position: Position,
+    /// All that happened up to this resource version is in the snapshot.
+    pub version: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store {
+    /// An empty store, not ready yet.
+    pub fn new() -> Self {
+        let inner = Inner { nodes: BTreeMap::new(), log: log::ChangeLog::new(0), version: 0, heard: Instant::now() };
+        Self { inner: Arc::new(RwLock::new(inner)), end: watch::Sender::new(None), instance: rand::random() }
+    }
+
+    /// Tells this store's positions from those of another.
+    pub fn instance(&self) -> u64 {
+        self.instance
+    }
+
+    /// Whether the cluster's state has been read once.
+    pub fn is_ready(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    /// Waits until the cluster's state has been read once.
+    pub async fn ready(&self) {
+        // The sender lives in self: the wait can't fail.
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// A receiver that changes whenever the log grows.
+    pub fn changes(&self) -> watch::Receiver<Option<Position>> {
+        self.end.subscribe()
+    }
+
+    /// A node by its name.
+    pub fn get(&self, name: &str) -> Option<Arc<NodeView>> {
+        self.read().nodes.get(name).cloned()
+    }
+
+    /// All nodes now.
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = self.read();
+        Snapshot { nodes: inner.nodes.values().cloned().collect(), position: inner.log.end(), version: inner.version }
+    }
+
+    /// At most `limit` changes from this position on.
+    pub fn changes_from(&self, from: Position, limit: usize) -> Result<Vec<Arc<Change>>, OutOfLog> {
+        self.read().log.read(from, limit)
+    }
+
+    /// The position after all that happened up to a resource version.
+    pub fn position_after(&self, version: u64) -> Result<Position, OutOfLog> {
+        self.read().log.position_after(version)
+    }
+
+    /// Where the log ends, and the resource version up to which that is everything.
+    pub fn head(&self) -> (Position, u64) {
+        let inner = self.read();
+        (inner.log.end(), inner.version)
+    }
+
+    /// How long ago the apiserver was last heard of.
+    pub fn age(&self) -> Duration {
+        self.read().heard.elapsed()
+    }
+
+    /// Takes in a complete list: the first one, or one after a gap in the watch. What differs becomes changes.
+    fn reset(&self, listed: Vec<Node>, version: u64) {
+        let mut inner = self.write();
+        if inner.version == 0 {
+            inner.log = log::ChangeLog::new(version);
+            inner.nodes =
+                listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
+        } else {
+            inner.log_differences(listed, version);
+        }
+        inner.version = version;
+        self.publish(inner);
+    }
+
+    /// Takes in a node that was added or changed.
+    fn apply(&self, node: Node) {
+        let view = Arc::new(NodeView::new(node));
+        let mut inner = self.write();
+        let version = view.version();
+        if version <= inner.version {
+            return; // Seen already: the watch was resumed from an older version than the list's.
+        }
+        let before = inner.nodes.insert(view.name().to_owned(), view.clone());
+        inner.log.push(Change { before, after: view, deleted: false, version, resume_version: version });
+        inner.version = version;
+        self.publish(inner);
+    }
+
+    /// Takes in a node that was deleted. Its resource version is that of the deletion.
+    fn remove(&self, node: Node) {
+        let view = Arc::new(NodeView::new(node));
+        let mut inner = self.write();
+        let version = view.version();
+        if version <= inner.version {
+            return;
+        }
+        if let Some(before) = inner.nodes.remove(view.name()) {
+            inner.log.push(Change {
+                before: Some(before),
+                after: view,
+                deleted: true,
+                version,
+                resume_version: version,
+            });
+        }
+        inner.version = version;
+        self.publish(inner);
+    }
+
+    /// Takes in that nothing happened up to this resource version.
+    fn advance(&self, version: u64) {
+        let mut inner = self.write();
+        inner.version = inner.version.max(version);
+        inner.heard = Instant::now();
+    }
+
+    fn publish(&self, mut inner: RwLockWriteGuard<'_, Inner>) {
+        inner.heard = Instant::now();
+        let end = inner.log.end();
+        drop(inner);
+        self.end.send_replace(Some(end));
+    }
+
+    // Nothing panics while it holds the lock, and if it did, the data would still be whole.
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Logs what a new list differs in from what was known. The single steps in between are lost; another server's log
+    /// may hold them. Until the last of the differences, a token for another server must therefore go back to before them.
+    fn log_differences(&mut self, listed: Vec<Node>, version: u64) {
+        let listed: BTreeMap<String, Arc<NodeView>> =
+            listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
+        let known = std::mem::replace(&mut self.nodes, listed);
+
+        let mut changed: Vec<(Option<Arc<NodeView>>, Arc<NodeView>)> = self
+            .nodes
+            .iter()
+            .map(|(name, view)| (known.get(name).cloned(), view.clone()))
+            .filter(|(before, view)| before.as_ref().is_none_or(|before| before.version() != view.version()))
+            .collect();
+        changed.sort_by_key(|(_, view)| view.version());
+        let gone = known.values().filter(|before| !self.nodes.contains_key(before.name()));
+
+        let mut changes: Vec<Change> = changed
+            .into_iter()
+            .map(|(before, after)| (before, after, false))
+            .chain(gone.map(|before| (Some(before.clone()), before.clone(), true)))
+            .map(|(before, after, deleted)| Change { before, after, deleted, version, resume_version: self.version })
+            .collect();
+        if let Some(last) = changes.last_mut() {
+            last.resume_version = version;
+        }
+        changes.into_iter().for_each(|change| self.log.push(change));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! One version of a node, as the store keeps it.
+
+use bytes::Bytes;
+use k8s_openapi::api::core::v1::Node;
+use prost::Message;
+
+use crate::node::convert;
+
+/// One version of a node: the Kubernetes object for filters and changes, and the contract's message, encoded once for
+/// all who read it.
+#[derive(Debug)]
+pub struct NodeView {
+    object: Node,
+    encoded: Bytes,
+    version: u64,
+}
+
+impl NodeView {
+    /// The view of this object.
+    pub fn new(object: Node) -> Self {
+        let encoded = convert::to_contract(&object).encode_to_vec().into();
+        let version = version_of(&object);
+        Self { object, encoded, version }
+    }
+
+    /// The Kubernetes object.
+    pub fn object(&self) -> &Node {
+        &self.object
+    }
+
+    /// The encoded `nodeward.v1.Node`.
+    pub fn encoded(&self) -> &Bytes {
+        &self.encoded
+    }
+
+    /// The resource version. They are ordered integers (KEP-5504); 0 if there is none.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The name of the Node in Kubernetes.
+    pub fn name(&self) -> &str {
+        self.object.metadata.name.as_deref().unwrap_or_default()
+    }
+}
+
+fn version_of(object: &Node) -> u64 {
+    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,185 @@
+//! What can go wrong, in nodeward's own terms: one closed enum, made from Kubernetes' answers in `cluster::fault` and
+//! turned into a `google.rpc.Status` in `rpc::status`, and nowhere else.
+
+use std::time::Duration;
+
+use crate::node::taint::ControllerOwnedTaint;
+use crate::node::{Violation, Violations};
+
+/// Why an RPC could not be carried out.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields of the request can't be accepted.
+    #[error("the request is invalid: {0}")]
+    Invalid(#[from] Violations),
+    /// The page token is not one of a request with the same filter, selector and order.
+    #[error("the page token does not belong to this request")]
+    InvalidPageToken,
+    /// The resume token is not one of a watch with the same filter, selector and mask.
+    #[error("the resume token does not belong to this watch")]
+    InvalidResumeToken,
+    /// The changes since the token are no longer known.
+    #[error("too much has happened since the resume token was given")]
+    ResumeTokenExpired,
+    /// There is no such node.
+    #[error("node {node:?} does not exist")]
+    NotFound {
+        /// Its name, without `nodes/`.
+        node: String,
+    },
+    /// A node of that name exists.
+    #[error("node {node:?} exists already")]
+    AlreadyExists {
+        /// Its name, without `nodes/`.
+        node: String,
+    },
+    /// The node, or the set of nodes, is no longer what the caller's etag stands for.
+    #[error("{what} is no longer at etag {expected}")]
+    EtagMismatch {
+        /// What the etag was of: `node "worker-1"` or `the set of matching nodes`.
+        what: String,
+        /// The etag of the request.
+        expected: String,
+        /// The etag now.
+        current: String,
+    },
+    /// Others kept changing the node for as long as the server tried.
+    #[error("node {node:?} was changed by others at the same time")]
+    Conflict {
+        /// Its name.
+        node: String,
+    },
+    /// Server-side apply without force met fields that belong to other managers.
+    #[error("fields of node {node:?} belong to other managers: {conflicts}")]
+    FieldConflict {
+        /// Its name.
+        node: String,
+        /// Which fields and managers, in Kubernetes' words.
+        conflicts: String,
+    },
+    /// A `test` operation of a JSON patch did not hold.
+    #[error("the patch's test did not hold: {detail}")]
+    PatchTestFailed {
+        /// Which operation.
+        detail: String,
+    },
+    /// The change is about a taint that a controller would at once put back or take away.
+    #[error("taint {key:?} belongs to {controller}: {advice}")]
+    ControllerOwnedTaint {
+        /// The taint's key.
+        key: String,
+        /// Who owns it.
+        controller: String,
+        /// What to do instead.
+        advice: String,
+    },
+    /// The request id was used by another request.
+    #[error("request id {request_id} was used by another request ({method})")]
+    RequestIdConflict {
+        /// The id.
+        request_id: String,
+        /// The RPC that used it.
+        method: String,
+    },
+    /// Another number of nodes matches than the caller expected. None was deleted.
+    #[error("{actual} nodes match, {expected} were expected")]
+    CountMismatch {
+        /// What the caller expected.
+        expected: usize,
+        /// How many match.
+        actual: usize,
+    },
+    /// Some nodes of a collection could not be deleted.
+    #[error("{deleted} nodes were deleted, {} were not: {}", failed.len(), failed.join("; "))]
+    PartiallyDeleted {
+        /// How many were deleted.
+        deleted: usize,
+        /// The others, each with the reason.
+        failed: Vec<String>,
+    },
+    /// Kubernetes refused: its RBAC, an admission plugin or a webhook. They can't be told apart without reading the text.
+    #[error("Kubernetes refused the request: {message}")]
+    Denied {
+        /// Kubernetes' words.
+        message: String,
+    },
+    /// `validate_only` met a webhook that can't do dry runs.
+    #[error("the request can't be validated without carrying it out: {message}")]
+    ValidationUnsupported {
+        /// Kubernetes' words.
+        message: String,
+    },
+    /// The apiserver asked to slow down.
+    #[error("Kubernetes is throttling requests")]
+    Throttled {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The apiserver could not be reached or failed. Whether a change was carried out is not known.
+    #[error("Kubernetes can't be reached: {detail}")]
+    Unreachable {
+        /// What happened.
+        detail: String,
+    },
+    /// The caches are not filled yet.
+    #[error("the server has not read the cluster's state yet")]
+    NotReady,
+    /// The server is stopping.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The deadline passed. Whether a change was carried out is not known.
+    #[error("the deadline passed while {stage}")]
+    DeadlineExceeded {
+        /// What was being done.
+        stage: &'static str,
+    },
+    /// A bug, here or in Kubernetes.
+    #[error("internal error: {detail}")]
+    Internal {
+        /// What happened.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// The machine-readable reason of `google.rpc.ErrorInfo`; docs/errors.md lists them all.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "INVALID_FIELD",
+            Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
+            Self::InvalidResumeToken => "INVALID_RESUME_TOKEN",
+            Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
+            Self::NotFound { .. } => "NODE_NOT_FOUND",
+            Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
+            Self::EtagMismatch { .. } => "ETAG_MISMATCH",
+            Self::Conflict { .. } => "CONFLICT",
+            Self::FieldConflict { .. } => "FIELD_CONFLICT",
+            Self::PatchTestFailed { .. } => "PATCH_TEST_FAILED",
+            Self::ControllerOwnedTaint { .. } => "CONTROLLER_OWNED_TAINT",
+            Self::RequestIdConflict { .. } => "REQUEST_ID_CONFLICT",
+            Self::CountMismatch { .. } => "COUNT_MISMATCH",
+            Self::PartiallyDeleted { .. } => "PARTIALLY_DELETED",
+            Self::Denied { .. } => "CLUSTER_DENIED",
+            Self::ValidationUnsupported { .. } => "VALIDATION_UNSUPPORTED",
+            Self::Throttled { .. } => "CLUSTER_THROTTLED",
+            Self::Unreachable { .. } => "CLUSTER_UNREACHABLE",
+            Self::NotReady => "NOT_READY",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
+            Self::Internal { .. } => "INTERNAL",
+        }
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Invalid(violation.into())
+    }
+}
+
+impl From<ControllerOwnedTaint> for Error {
+    fn from(taint: ControllerOwnedTaint) -> Self {
+        let ControllerOwnedTaint { key, controller, advice } = taint;
+        Self::ControllerOwnedTaint { key, controller: controller.to_owned(), advice: advice.to_owned() }
+    }
+}

@@ -1,0 +1,13 @@
+//! The gRPC services: requests in, domain calls, responses or statuses out. What a request may hold is checked here.
+
+mod change;
+mod complete;
+mod node;
+mod read;
+mod request;
+mod status;
+mod watch;
+
+pub use complete::complete_status;
+pub use node::{NodeRpc, WatchLimits};
+pub use status::DOMAIN;

@@ -1,0 +1,99 @@
+//! NodeService: each RPC in a line, carried out in `read`, `watch` and `change`.
+
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use nodeward_api::v1;
+use nodeward_api::v1::node_service_server::NodeService;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status};
+
+use super::{change, read, watch};
+use crate::cluster::Cluster;
+
+/// NodeService on a cluster.
+#[derive(Clone)]
+pub struct NodeRpc {
+    pub(super) cluster: Cluster,
+    pub(super) watches: WatchLimits,
+    /// Changes run here, so that they are carried out to their end when their client goes away.
+    pub(super) tasks: TaskTracker,
+    /// Ends the streams.
+    pub(super) stop: CancellationToken,
+}
+
+/// How long watches last.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchLimits {
+    /// The age at which a watch ends itself, give or take a tenth, so that its client comes back to another replica.
+    pub max_age: Duration,
+}
+
+impl NodeRpc {
+    /// The service on this cluster. Its changes run in `tasks`; its streams end with `stop`.
+    pub fn new(cluster: Cluster, watches: WatchLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        Self { cluster, watches, tasks, stop }
+    }
+}
+
+#[tonic::async_trait]
+impl NodeService for NodeRpc {
+    type WatchNodesStream = BoxStream<'static, Result<v1::WatchNodesResponse, Status>>;
+
+    async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::Node>, Status> {
+        Ok(read::get(self, request).await?)
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesResponse>, Status> {
+        Ok(read::list(self, request).await?)
+    }
+
+    async fn watch_nodes(
+        &self,
+        request: Request<v1::WatchNodesRequest>,
+    ) -> Result<Response<Self::WatchNodesStream>, Status> {
+        Ok(watch::watch(self, request.into_inner())?)
+    }
+
+    async fn create_node(&self, request: Request<v1::CreateNodeRequest>) -> Result<Response<v1::Node>, Status> {
+        Ok(Box::pin(change::create(self, request)).await?)
+    }
+
+    async fn update_node(&self, request: Request<v1::UpdateNodeRequest>) -> Result<Response<v1::Node>, Status> {
+        Ok(Box::pin(change::update(self, request)).await?)
+    }
+
+    async fn update_node_status(
+        &self,
+        request: Request<v1::UpdateNodeStatusRequest>,
+    ) -> Result<Response<v1::Node>, Status> {
+        Ok(Box::pin(change::update_status(self, request)).await?)
+    }
+
+    async fn patch_node(&self, request: Request<v1::PatchNodeRequest>) -> Result<Response<v1::Node>, Status> {
+        Ok(Box::pin(change::patch(self, request)).await?)
+    }
+
+    async fn delete_node(&self, request: Request<v1::DeleteNodeRequest>) -> Result<Response<()>, Status> {
+        Ok(Box::pin(change::delete(self, request)).await?)
+    }
+
+    async fn delete_nodes(
+        &self,
+        request: Request<v1::DeleteNodesRequest>,
+    ) -> Result<Response<v1::DeleteNodesResponse>, Status> {
+        Ok(Box::pin(change::delete_collection(self, request)).await?)
+    }
+
+    async fn cordon_node(&self, request: Request<v1::CordonNodeRequest>) -> Result<Response<v1::Node>, Status> {
+        Ok(Box::pin(change::cordon(self, request)).await?)
+    }
+
+    async fn uncordon_node(&self, request: Request<v1::UncordonNodeRequest>) -> Result<Response<v1::Node>, Status> {
+        Ok(Box::pin(change::uncordon(self, request)).await?)
+    }
+}

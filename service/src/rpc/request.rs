@@ -1,0 +1,203 @@
+//! What the requests have in common: deadlines, and the fields of every change.
+
+use std::time::Duration;
+
+use nodeward_api::v1;
+use prost::Message;
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use uuid::Uuid;
+
+use crate::cluster::mutate::{Digest, Mutation, Request};
+use crate::error::Error;
+use crate::node::{Violations, parse_etag};
+
+/// The deadline of a call whose client set none.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Longer than this nobody waits for a unary call.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(600);
+
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 1024;
+
+/// The fields that all changes have.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    request_id: String,
+    etag: String,
+    validate_only: bool,
+    reason: String,
+    /// The encoded request without its id: what the id stands for.
+    content: Vec<u8>,
+}
+
+/// A request of an RPC that changes something.
+pub(super) trait Change: Message + Clone + Default {
+    /// The name of the RPC.
+    const METHOD: &'static str;
+
+    /// The fields that all changes have.
+    fn common(&self) -> Common;
+}
+
+macro_rules! changes {
+    ($($method:literal => $request:ident { $($etag:ident)? };)*) => {$(
+        impl Change for v1::$request {
+            const METHOD: &'static str = $method;
+
+            fn common(&self) -> Common {
+                let content = Self { request_id: String::new(), ..self.clone() }.encode_to_vec();
+                #[allow(unused_mut)] // not all have an etag
+                let mut common = Common {
+                    request_id: self.request_id.clone(),
+                    etag: String::new(),
+                    validate_only: self.validate_only,
+                    reason: self.reason.clone(),
+                    content,
+                };
+                $(common.$etag.clone_from(&self.$etag);)?
+                common
+            }
+        }
+    )*};
+}
+
+changes! {
+    "CreateNode" => CreateNodeRequest {};
+    "UpdateNode" => UpdateNodeRequest { etag };
+    "UpdateNodeStatus" => UpdateNodeStatusRequest { etag };
+    "PatchNode" => PatchNodeRequest { etag };
+    "DeleteNode" => DeleteNodeRequest { etag };
+    // The etag of a DeleteNodesRequest is that of a set of nodes, which no single node can be compared with.
+    "DeleteNodes" => DeleteNodesRequest {};
+    "CordonNode" => CordonNodeRequest { etag };
+    "UncordonNode" => UncordonNodeRequest { etag };
+}
+
+/// The mutation that a request asks for. All that is wrong with its common fields is added to `violations`.
+pub(super) fn mutation<R: Change>(request: &R, metadata: &MetadataMap, violations: &mut Violations) -> Mutation {
+    let Common { request_id, etag, validate_only, reason, content } = request.common();
+    let etag = parse_etag(&etag).unwrap_or_else(|violation| {
+        violations.0.push(violation);
+        None
+    });
+    let id = parse_request_id(&request_id, violations);
+    if reason.chars().count() > LONGEST_REASON {
+        violations.add("reason", format!("must have at most {LONGEST_REASON} characters"));
+    }
+    let request = id.map(|id| Request { id, digest: Digest::of(R::METHOD, &content) });
+    Mutation { method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
+}
+
+fn parse_request_id(text: &str, violations: &mut Violations) -> Option<Uuid> {
+    if text.is_empty() {
+        return None;
+    }
+    match Uuid::try_parse(text) {
+        Ok(id) if !id.is_nil() => Some(id),
+        _ => {
+            let example = "for example 123e4567-e89b-42d3-a456-426614174000";
+            violations.add("request_id", format!("must be empty or a UUID, {example}"));
+            None
+        }
+    }
+}
+
+/// By when the call must be answered: a little before the client's own deadline, so that our answer, which says what was
+/// being done, is the one that it gets.
+pub(super) fn deadline(metadata: &MetadataMap) -> Instant {
+    let timeout = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse_timeout);
+    let timeout = timeout.map(|timeout| timeout - (timeout / 20).min(Duration::from_millis(20)));
+    Instant::now() + timeout.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE)
+}
+
+/// A `grpc-timeout` header: at most 8 digits and a unit (the gRPC protocol over HTTP/2).
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+/// Puts the paths of what Kubernetes found wrong under the field of the request that they are about.
+pub(super) fn in_field(field: &str) -> impl Fn(Error) -> Error + '_ {
+    move |error| match error {
+        Error::Invalid(mut violations) => {
+            for violation in &mut violations.0 {
+                let is_named = ["", field, "etag", "request_id", "update_mask"].contains(&violation.field.as_str())
+                    || violation.field.starts_with(&format!("{field}."));
+                if violation.field.is_empty() {
+                    violation.field = field.to_owned();
+                } else if !is_named {
+                    violation.field = format!("{field}.{}", violation.field);
+                }
+            }
+            Error::Invalid(violations)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Violation;
+
+    #[test]
+    fn a_timeout_has_a_unit() {
+        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_timeout("2H"), Some(Duration::from_secs(7200)));
+        for text in ["", "S", "5", "-1S", "123456789S", "5\u{fc}"] {
+            assert_eq!(parse_timeout(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_same_request_with_another_id_has_the_same_digest() {
+        let digest = |id: &str, reason: &str| {
+            let request = v1::CordonNodeRequest {
+                name: "nodes/a".into(),
+                request_id: id.into(),
+                reason: reason.into(),
+                ..Default::default()
+            };
+            let mutation = mutation(&request, &MetadataMap::new(), &mut Violations::default());
+            mutation.request.unwrap().digest
+        };
+        let [a, b] = ["123e4567-e89b-42d3-a456-426614174000", "123e4567-e89b-42d3-a456-426614174001"];
+        assert_eq!(digest(a, "x"), digest(b, "x"));
+        assert_ne!(digest(a, "x"), digest(a, "y"));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_named_at_once() {
+        let request = v1::CordonNodeRequest {
+            request_id: "not a uuid".into(),
+            etag: "42".into(),
+            reason: "x".repeat(1025),
+            ..Default::default()
+        };
+        let mut violations = Violations::default();
+        mutation(&request, &MetadataMap::new(), &mut violations);
+        let fields: Vec<&str> = violations.0.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["etag", "request_id", "reason"]);
+    }
+
+    #[test]
+    fn kubernetes_paths_are_put_under_the_requests_field() {
+        let error = in_field("node")(Violation::new("spec.taints[0].effect", "x").into());
+        let Error::Invalid(violations) = error else { panic!("{error}") };
+        assert_eq!(violations.0[0].field, "node.spec.taints[0].effect");
+    }
+}

@@ -1,0 +1,242 @@
+//! From nodeward's errors to `google.rpc.Status`: the one place where codes and details are chosen.
+//!
+//! Every status carries an ErrorInfo; all that varies in a message stands in its metadata too. The details stay under
+//! 4 KiB: they travel in the trailers, of which clients and proxies take 8 KiB, and count twice there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::error::Error;
+use crate::node::Violations;
+
+/// The domain of all reasons.
+pub const DOMAIN: &str = "nodeward.dev";
+
+/// Where the reasons are explained.
+const HELP: &str = "https://nodeward.dev/docs/errors";
+
+/// When to try again what may succeed soon.
+const SOON: Duration = Duration::from_secs(1);
+
+const MOST_DETAIL_BYTES: usize = 4000;
+const MOST_VIOLATIONS: usize = 16;
+const MOST_TEXT: usize = 500;
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = shorten(&error.to_string(), 2 * MOST_TEXT);
+        let mut details = details(&error);
+        // Whatever the texts hold: never more than the trailers take.
+        while encoded_len(&details) > MOST_DETAIL_BYTES && halve_violations(&mut details) {}
+        Status::with_error_details(code(&error), message, details)
+    }
+}
+
+fn code(error: &Error) -> Code {
+    match error {
+        Error::Invalid(_) | Error::InvalidPageToken | Error::InvalidResumeToken | Error::RequestIdConflict { .. } => {
+            Code::InvalidArgument
+        }
+        Error::ResumeTokenExpired => Code::OutOfRange,
+        Error::NotFound { .. } => Code::NotFound,
+        Error::AlreadyExists { .. } => Code::AlreadyExists,
+        Error::EtagMismatch { .. }
+        | Error::Conflict { .. }
+        | Error::FieldConflict { .. }
+        | Error::PartiallyDeleted { .. } => Code::Aborted,
+        Error::ControllerOwnedTaint { .. }
+        | Error::PatchTestFailed { .. }
+        | Error::CountMismatch { .. }
+        | Error::Denied { .. }
+        | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
+        Error::Throttled { .. } | Error::Unreachable { .. } | Error::NotReady | Error::ShuttingDown => {
+            Code::Unavailable
+        }
+        Error::DeadlineExceeded { .. } => Code::DeadlineExceeded,
+        Error::Internal { .. } => Code::Internal,
+    }
+}
+
+fn details(error: &Error) -> ErrorDetails {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(error.reason(), DOMAIN, metadata(error));
+    if let Some(hint) = hint(error) {
+        details.add_help_link(hint, format!("{HELP}#{}", error.reason().to_lowercase()));
+    }
+    match error {
+        Error::Invalid(violations) => {
+            details.set_bad_request(field_violations(violations));
+        }
+        Error::InvalidPageToken => {
+            details.add_bad_request_violation(
+                "page_token",
+                "must be the next_page_token of a list with the same filter, selector and order",
+            );
+        }
+        Error::InvalidResumeToken => {
+            details.add_bad_request_violation(
+                "resume_token",
+                "must be a resume_token of a watch with the same filter, selector and mask",
+            );
+        }
+        Error::RequestIdConflict { .. } => {
+            details.add_bad_request_violation("request_id", "must be a new UUID for a new request");
+        }
+        Error::NotFound { node } | Error::AlreadyExists { node } => {
+            details.set_resource_info("nodeward.dev/Node", format!("nodes/{}", shorten(node, 253)), "", "");
+        }
+        Error::ControllerOwnedTaint { key, advice, .. } => {
+            details.add_precondition_failure_violation("CONTROLLER_OWNED_TAINT", shorten(key, 300), advice);
+        }
+        Error::CountMismatch { expected, actual } => {
+            let description = format!("{actual} nodes match, {expected} were expected");
+            details.add_precondition_failure_violation("COUNT_MISMATCH", "nodes", description);
+        }
+        Error::PatchTestFailed { detail } => {
+            details.add_precondition_failure_violation("PATCH_TEST", "patch", shorten(detail, MOST_TEXT));
+        }
+        Error::Throttled { retry_after } => {
+            details.set_retry_info(Some(*retry_after));
+        }
+        Error::Unreachable { .. } | Error::NotReady | Error::ShuttingDown => {
+            details.set_retry_info(Some(SOON));
+        }
+        _ => {}
+    }
+    details
+}
+
+/// All that varies in the message.
+fn metadata(error: &Error) -> HashMap<String, String> {
+    let pairs: Vec<(&str, String)> = match error {
+        Error::NotFound { node } | Error::AlreadyExists { node } | Error::Conflict { node } => {
+            vec![("node", node.clone())]
+        }
+        Error::EtagMismatch { what, expected, current } => {
+            vec![("what", what.clone()), ("etag", expected.clone()), ("currentEtag", current.clone())]
+        }
+        Error::FieldConflict { node, conflicts } => vec![("node", node.clone()), ("conflicts", conflicts.clone())],
+        Error::PatchTestFailed { detail } | Error::Unreachable { detail } | Error::Internal { detail } => {
+            vec![("detail", detail.clone())]
+        }
+        Error::ControllerOwnedTaint { key, controller, advice } => {
+            vec![("taint", key.clone()), ("controller", controller.clone()), ("advice", advice.clone())]
+        }
+        Error::RequestIdConflict { request_id, method } => {
+            vec![("requestId", request_id.clone()), ("method", method.clone())]
+        }
+        Error::CountMismatch { expected, actual } => {
+            vec![("expected", expected.to_string()), ("actual", actual.to_string())]
+        }
+        Error::PartiallyDeleted { deleted, failed } => {
+            vec![("deleted", deleted.to_string()), ("failed", failed.join("; "))]
+        }
+        Error::Denied { message } | Error::ValidationUnsupported { message } => vec![("detail", message.clone())],
+        Error::DeadlineExceeded { stage } => vec![("stage", (*stage).to_owned())],
+        _ => Vec::new(),
+    };
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), shorten(&value, MOST_TEXT))).collect()
+}
+
+/// What to do about it.
+fn hint(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::InvalidPageToken => Some("list again without a page token"),
+        Error::InvalidResumeToken | Error::ResumeTokenExpired => Some("watch again without a resume token"),
+        Error::EtagMismatch { .. } => Some("read again, decide anew, and send the request with the new etag"),
+        Error::Conflict { .. } => Some("send the request again"),
+        Error::FieldConflict { .. } => Some("leave these fields out, or set force to take them over"),
+        Error::RequestIdConflict { .. } => Some("use a new UUID for each new request"),
+        Error::CountMismatch { .. } => Some("list with the same filter to see which nodes match now"),
+        Error::PartiallyDeleted { .. } => Some("send the request again with the same request_id to go on"),
+        Error::Denied { .. } => Some("ask for the right in Kubernetes' RBAC, or see which admission webhook refused"),
+        Error::ValidationUnsupported { .. } => Some("a webhook of the cluster can't do dry runs"),
+        Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
+            Some("send the request again with the same request_id: it is carried out at most once")
+        }
+        _ => None,
+    }
+}
+
+fn field_violations(violations: &Violations) -> Vec<FieldViolation> {
+    let shown = violations.0.iter().take(MOST_VIOLATIONS);
+    shown.map(|one| FieldViolation::new(shorten(&one.field, 200), shorten(&one.description, MOST_TEXT))).collect()
+}
+
+fn halve_violations(details: &mut ErrorDetails) -> bool {
+    let Some(bad_request) = details.bad_request() else { return false };
+    let half = bad_request.field_violations.len() / 2;
+    let kept: Vec<FieldViolation> = bad_request.field_violations.iter().take(half).cloned().collect();
+    details.set_bad_request(kept);
+    half > 0
+}
+
+fn encoded_len(details: &ErrorDetails) -> usize {
+    let status = Status::with_error_details(Code::Unknown, "", details.clone());
+    status.details().len()
+}
+
+/// At most so many bytes, cut between characters.
+fn shorten(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}\u{2026}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_names_its_reason_and_domain() {
+        let status = Status::from(Error::NotFound { node: "worker-1".into() });
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("NODE_NOT_FOUND", "nodeward.dev"));
+        assert_eq!(info.metadata["node"], "worker-1");
+        assert_eq!(status.code(), Code::NotFound);
+        assert_eq!(status.get_details_resource_info().unwrap().resource_name, "nodes/worker-1");
+    }
+
+    #[test]
+    fn a_bad_request_names_each_field() {
+        let mut violations = Violations::default();
+        violations.add("node.spec.taints[0].key", "must not be empty");
+        violations.add("etag", "must be quoted");
+        let status = Status::from(Error::Invalid(violations));
+        let fields: Vec<String> =
+            status.get_details_bad_request().unwrap().field_violations.into_iter().map(|one| one.field).collect();
+        assert_eq!(fields, ["node.spec.taints[0].key", "etag"]);
+    }
+
+    #[test]
+    fn throttling_says_when_to_try_again() {
+        let status = Status::from(Error::Throttled { retry_after: Duration::from_secs(3) });
+        assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn the_details_stay_under_4_kib_whatever_the_texts_hold() {
+        let mut violations = Violations::default();
+        for number in 0..1000 {
+            violations.add(format!("node.metadata.labels.{number}"), "\u{fc}".repeat(100_000));
+        }
+        let texts = "x".repeat(1 << 20);
+        let errors = [
+            Error::Invalid(violations),
+            Error::FieldConflict { node: texts.clone(), conflicts: texts.clone() },
+            Error::PartiallyDeleted { deleted: 1, failed: vec![texts.clone(); 100] },
+            Error::EtagMismatch { what: texts.clone(), expected: texts.clone(), current: texts },
+        ];
+        for error in errors {
+            let status = Status::from(error);
+            assert!(status.details().len() < 4096, "{}: {}", status.code(), status.details().len());
+            assert!(status.message().len() < 1100);
+            assert!(status.get_details_error_info().is_some());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The life of the process: arguments, telemetry, serving, signals.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::ServerArgs;
+use crate::cluster::Connection;
+use crate::server::Server;
+use crate::telemetry;
+
+/// How long the last traces may take to be exported.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Runs a server with these arguments, the first being the name of the program, until it is told to stop.
+pub fn run_from<I>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let args = match ServerArgs::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are "errors" too, which go to the standard output.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("nodeward-server: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(args: ServerArgs) -> anyhow::Result<()> {
+    // Fails only if it was done before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let telemetry = telemetry::init(&args.telemetry)?;
+    let result = serve(&args).await;
+    telemetry.shutdown(FLUSH).await;
+    result
+}
+
+async fn serve(args: &ServerArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let connection = Connection::open(&args.cluster).await?;
+    let mut server = Server::start(&args.serve, connection).await?;
+    tracing::info!(address = %server.address(), "listening");
+    tokio::select! {
+        error = server.failed() => return Err(error),
+        name = signals.next() => tracing::info!(signal = name, grace = ?args.serve.grace, "stopping"),
+    }
+    tokio::select! {
+        stopped = server.stop() => stopped,
+        name = signals.next() => anyhow::bail!("{name} for the second time: stopped without waiting for calls to end"),
+    }
+}
+
+/// The signals that ask the process to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
