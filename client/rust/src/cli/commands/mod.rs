@@ -1,0 +1,158 @@
+//! The commands, one group a file, and what they share: the session, and going through many nodes.
+
+mod cordon;
+mod create;
+mod decide;
+mod delete;
+mod metadata;
+mod patch;
+mod read;
+mod taint;
+mod watch;
+
+use clap::CommandFactory;
+use nodeward_client::api::Node;
+use nodeward_client::{Change, Changed, Client, ListOptions, node_id};
+
+use crate::args::{ChangeArgs, Cli, Command, DryRun, SelectArgs};
+use crate::connection::Timeout;
+use crate::failure::{Failure, note};
+use crate::names;
+use crate::output::{Format, Kind, print, print_node, shown_name, yaml_document};
+
+/// What a command works with.
+pub struct Session {
+    client: Client,
+    endpoint: String,
+    timeout: Timeout,
+    verbose: bool,
+}
+
+/// Carries a command out.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { connection, command } = cli;
+    if let Command::Completion { shell } = command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "nodeward", &mut script);
+        return print(&String::from_utf8_lossy(&script));
+    }
+    let client = connection.connect().await?;
+    let (endpoint, timeout, verbose) = (connection.endpoint, connection.timeout, connection.verbose);
+    let session = Session { client, endpoint, timeout, verbose };
+    match command {
+        Command::Get(args) => read::get(&session, args).await,
+        Command::List(args) => read::list(&session, args).await,
+        Command::Watch(args) => watch::watch(&session, args).await,
+        Command::Cordon(args) => cordon::cordon(&session, args, true).await,
+        Command::Uncordon(args) => cordon::cordon(&session, args, false).await,
+        Command::Label(args) => metadata::change(&session, args, metadata::Field::Labels).await,
+        Command::Annotate(args) => metadata::change(&session, args, metadata::Field::Annotations).await,
+        Command::Taint(args) => taint::taint(&session, args).await,
+        Command::Patch(args) => patch::patch(&session, args).await,
+        Command::Create(args) => create::create(&session, args).await,
+        Command::Delete(args) => delete::delete(&session, args).await,
+        Command::Completion { .. } => Ok(()),
+    }
+}
+
+impl Session {
+    /// The nodes that a command is about: those named, or those that match.
+    async fn targets(&self, names: &[String], select: &SelectArgs) -> Result<Vec<String>, Failure> {
+        let names = names::nodes(names)?;
+        let is_selection = select.selector.is_some() || select.filter.is_some();
+        match (names.is_empty(), is_selection) {
+            (false, true) => Err(Failure::usage("give either names or a selector or filter, not both")),
+            (true, false) => Err(Failure::usage("give the names of nodes, or a selector or filter")),
+            (false, false) => Ok(names),
+            (true, true) => {
+                let options = ListOptions { read_mask: vec!["name".to_owned()], ..list_options(select.clone()) };
+                let list = self.client.list_all(options).await?;
+                if list.nodes.is_empty() {
+                    note("No nodes found");
+                }
+                Ok(list.nodes.iter().map(|node| node_id(&node.name).to_owned()).collect())
+            }
+        }
+    }
+
+    /// Does the same to each node. A failure is reported and the others go on, unless none of them could do better.
+    async fn each(&self, targets: &[String], act: impl AsyncFn(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+        if let [target] = targets {
+            return act(target).await;
+        }
+        let mut codes: Vec<u8> = Vec::new();
+        for (index, target) in targets.iter().enumerate() {
+            match act(target).await {
+                Ok(()) => {}
+                Err(failure @ Failure::Output(_)) => return Err(failure),
+                Err(failure) => {
+                    failure.report(&self.endpoint);
+                    codes.push(failure.exit_code());
+                    let rest = &targets[index + 1..];
+                    if failure.is_of_connection() && !rest.is_empty() {
+                        note(&format!("not tried: {}", rest.join(", ")));
+                        break;
+                    }
+                }
+            }
+        }
+        match codes.split_first() {
+            None => Ok(()),
+            Some((first, rest)) => {
+                Err(Failure::Reported(if rest.iter().all(|code| code == first) { *first } else { 1 }))
+            }
+        }
+    }
+
+    /// Shows the result of a change: what was done, or the node in the format that was asked for.
+    fn show(&self, done: &str, changed: &Changed<Node>, args: &ChangeArgs) -> Result<(), Failure> {
+        self.trace(changed);
+        show_node(&changed.value, done, args)
+    }
+
+    fn trace<T>(&self, changed: &Changed<T>) {
+        if self.verbose {
+            note(&format!("request: {}", changed.request_id));
+            if let Some(trace_id) = &changed.trace_id {
+                note(&format!("trace: {trace_id}"));
+            }
+        }
+    }
+}
+
+/// What was done to a node, or the node in the format that was asked for.
+fn show_node(node: &Node, done: &str, args: &ChangeArgs) -> Result<(), Failure> {
+    match args.output {
+        None => print(&format!("{} {done}{}\n", shown_name(node), dry_run_suffix(args))),
+        // Several nodes are changed one after the other: each is a document.
+        Some(Format::Yaml) => print(&yaml_document(node, Kind::Node)?),
+        format => print_node(node, format),
+    }
+}
+
+/// What kubectl adds to what it would have done.
+fn dry_run_suffix(args: &ChangeArgs) -> &'static str {
+    if args.dry_run == DryRun::Server { " (server dry run)" } else { "" }
+}
+
+/// The options that all changes have, refused where they can't be meant for so many nodes.
+fn change(args: &ChangeArgs, targets: usize) -> Result<Change, Failure> {
+    if targets > 1 {
+        for (flag, value) in [("--request-id", &args.request_id), ("--etag", &args.etag)] {
+            if value.is_some() {
+                return Err(Failure::usage(format!("{flag} is for one node, these are {targets}")));
+            }
+        }
+    }
+    Ok(Change {
+        request_id: args.request_id.clone(),
+        etag: args.etag.clone(),
+        validate_only: args.dry_run == DryRun::Server,
+        reason: args.reason.clone(),
+    })
+}
+
+fn list_options(select: SelectArgs) -> ListOptions {
+    let (filter, label_selector) = (select.filter.unwrap_or_default(), select.selector.unwrap_or_default());
+    ListOptions { filter, label_selector, ..ListOptions::default() }
+}

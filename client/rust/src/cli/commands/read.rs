@@ -1,0 +1,59 @@
+//! `get` and `list`.
+
+use std::cell::RefCell;
+
+use nodeward_client::api::{Consistency, Node};
+use nodeward_client::{ListOptions, NodeList, ReadOptions};
+
+use crate::args::{GetArgs, ListArgs, WatchArgs};
+use crate::commands::{Session, list_options, watch};
+use crate::failure::Failure;
+use crate::names;
+use crate::output::{print_list, print_node, read_mask};
+
+/// The nodes that are named, or all that match.
+pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
+    let GetArgs { names: arguments, select, sort, watch: is_watch, output, consistent } = args;
+    if is_watch {
+        let args = WatchArgs { names: arguments, select, watch_only: false, resume_token: None, output };
+        return watch::watch(session, args).await;
+    }
+    let names = names::nodes(&arguments)?;
+    if names.is_empty() {
+        return list(session, ListArgs { select, sort, output, consistent }).await;
+    }
+    if select.selector.is_some() || select.filter.is_some() || sort.is_some() {
+        return Err(Failure::usage("a selector, a filter or an order is for lists, without names"));
+    }
+    let found: RefCell<Vec<Node>> = RefCell::default();
+    let options = ReadOptions { read_mask: read_mask(output), consistency: consistency(consistent) };
+    let result = session
+        .each(&names, async |name| {
+            let node = session.client.get_node(name, options.clone()).await?;
+            found.borrow_mut().push(node);
+            Ok(())
+        })
+        .await;
+    match found.into_inner() {
+        nodes if nodes.is_empty() => {}
+        nodes if names.len() == 1 => nodes.iter().try_for_each(|node| print_node(node, output))?,
+        nodes => print_list(NodeList { nodes, ..NodeList::default() }, output)?,
+    }
+    result
+}
+
+/// All nodes that match.
+pub async fn list(session: &Session, args: ListArgs) -> Result<(), Failure> {
+    let ListArgs { select, sort, output, consistent } = args;
+    let options = ListOptions {
+        order_by: sort.unwrap_or_default(),
+        read_mask: read_mask(output),
+        consistency: consistency(consistent),
+        ..list_options(select)
+    };
+    print_list(session.client.list_all(options).await?, output)
+}
+
+fn consistency(consistent: bool) -> Consistency {
+    if consistent { Consistency::Consistent } else { Consistency::Cached }
+}

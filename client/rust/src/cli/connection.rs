@@ -1,0 +1,116 @@
+//! How the command line reaches the server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use nodeward_client::{Client, ConnectOptions};
+
+use crate::failure::Failure;
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionArgs {
+    /// Where the server is: https://HOST:PORT, or http:// on this machine
+    #[arg(long, global = true, env = "NODEWARD_ENDPOINT", default_value = "http://127.0.0.1:7443", value_name = "URL")]
+    pub endpoint: String,
+    /// The certificates that sign the server's, instead of the system's (PEM)
+    #[arg(long, global = true, env = "NODEWARD_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The client's certificate (PEM)
+    #[arg(long, global = true, env = "NODEWARD_CERT", value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The key of the client's certificate (PEM)
+    #[arg(long, global = true, env = "NODEWARD_KEY", value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// The name in the server's certificate, if it is not the endpoint's host
+    #[arg(long, global = true, env = "NODEWARD_SERVER_NAME", value_name = "NAME")]
+    server_name: Option<String>,
+    /// The bearer token; other users of this machine can see it here, not in the variable or a file
+    #[arg(long, global = true, env = "NODEWARD_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    token: Option<String>,
+    /// A file with the bearer token
+    #[arg(long, global = true, env = "NODEWARD_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// How long a request may take, retries included, for example `1m30s`; 0 for as long as it takes. For a watch: how long
+    /// to try to begin it
+    #[arg(long, global = true, env = "NODEWARD_TIMEOUT", default_value = "30s", value_parser = timeout)]
+    pub timeout: Timeout,
+    /// Allow http:// to other machines: everything, the token included, can be read on the way
+    #[arg(long, global = true, env = "NODEWARD_PLAINTEXT")]
+    plaintext: bool,
+    /// Show the request id and the trace id of each change
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// A timeout, or none for 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout(pub Option<Duration>);
+
+impl ConnectionArgs {
+    pub async fn connect(&self) -> Result<Client, Failure> {
+        let mut options = ConnectOptions::new(&self.endpoint)
+            .plaintext(self.plaintext)
+            .timeout(self.timeout.0)
+            .user_agent(concat!("nodeward/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &self.ca_file {
+            options = options.ca_file(path);
+        }
+        if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
+            options = options.client_certificate(certificate, key);
+        }
+        if let Some(name) = &self.server_name {
+            options = options.server_name(name);
+        }
+        if let Some(token) = &self.token {
+            options = options.bearer_token(token);
+        }
+        if let Some(path) = &self.token_file {
+            options = options.bearer_token_file(path);
+        }
+        let client = Client::connect(options).await.map_err(|error| {
+            let hint = error.hint().map(|hint| hint.replace("allow plaintext explicitly", "give --plaintext"));
+            Failure::Usage { message: error.message().to_owned(), hint }
+        })?;
+        // The way in which build systems and shells pass a trace on to the commands that they run.
+        match std::env::var("TRACEPARENT") {
+            Ok(parent) if !parent.is_empty() => Ok(client.with_metadata("traceparent", &parent).unwrap_or(client)),
+            _ => Ok(client),
+        }
+    }
+}
+
+fn timeout(text: &str) -> Result<Timeout, String> {
+    // kubectl takes a bare number as seconds too.
+    let duration = match text.parse::<u32>() {
+        Ok(seconds) => Duration::from_secs(seconds.into()),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    Ok(Timeout(Some(duration).filter(|duration| !duration.is_zero())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_durations_or_seconds() {
+        assert_eq!(timeout("1m30s").unwrap(), Timeout(Some(Duration::from_secs(90))));
+        assert_eq!(timeout("500ms").unwrap(), Timeout(Some(Duration::from_millis(500))));
+        assert_eq!(timeout("20").unwrap(), Timeout(Some(Duration::from_secs(20))));
+    }
+
+    #[test]
+    fn zero_is_no_timeout() {
+        assert_eq!(timeout("0").unwrap(), Timeout(None));
+        assert_eq!(timeout("0s").unwrap(), Timeout(None));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "soon", "-1s", "1x"] {
+            assert!(timeout(text).is_err(), "{text:?}");
+        }
+    }
+}

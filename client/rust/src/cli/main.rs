@@ -1,0 +1,32 @@
+//! `nodeward`: the nodes of a cluster from the command line, for people who know kubectl.
+
+mod args;
+mod commands;
+mod connection;
+mod failure;
+mod input;
+mod manifest;
+mod names;
+mod output;
+mod pairs;
+mod taints;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+
+// One thread is enough: commands wait for one answer at a time.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let endpoint = cli.connection.endpoint.clone();
+    match commands::run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report(&endpoint);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Messages of the contract as proto3 JSON, and the same as YAML.
+
+use nodeward_api::FILE_DESCRIPTOR_SET;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+
+use crate::failure::Failure;
+
+/// The messages that are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Node,
+    ListNodesResponse,
+    WatchNodesResponse,
+    DeleteNodesResponse,
+}
+
+impl Kind {
+    fn full_name(self) -> &'static str {
+        match self {
+            Self::Node => "nodeward.v1.Node",
+            Self::ListNodesResponse => "nodeward.v1.ListNodesResponse",
+            Self::WatchNodesResponse => "nodeward.v1.WatchNodesResponse",
+            Self::DeleteNodesResponse => "nodeward.v1.DeleteNodesResponse",
+        }
+    }
+}
+
+/// The message as indented JSON.
+pub fn json(message: &impl Message, kind: Kind) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(&dynamic(message, kind)?).map_err(unwritable)?;
+    Ok(format!("{text}\n"))
+}
+
+/// The message as JSON on one line.
+pub fn json_line(message: &impl Message, kind: Kind) -> Result<String, Failure> {
+    let text = serde_json::to_string(&dynamic(message, kind)?).map_err(unwritable)?;
+    Ok(format!("{text}\n"))
+}
+
+/// The message as YAML.
+pub fn yaml(message: &impl Message, kind: Kind) -> Result<String, Failure> {
+    let text = serde_saphyr::to_string(&dynamic(message, kind)?).map_err(unwritable)?;
+    Ok(format!("{}\n", text.trim_end_matches('\n')))
+}
+
+/// The message as one of several documents of YAML.
+pub fn yaml_document(message: &impl Message, kind: Kind) -> Result<String, Failure> {
+    Ok(format!("---\n{}", yaml(message, kind)?))
+}
+
+/// The same message with its descriptor, which knows the JSON names of all fields.
+fn dynamic(message: &impl Message, kind: Kind) -> Result<DynamicMessage, Failure> {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(unwritable)?;
+    let name = kind.full_name();
+    let descriptor = pool.get_message_by_name(name).ok_or_else(|| unwritable(format!("the contract has no {name}")))?;
+    let mut dynamic = DynamicMessage::new(descriptor);
+    dynamic.merge(message.encode_to_vec().as_slice()).map_err(unwritable)?;
+    Ok(dynamic)
+}
+
+fn unwritable(error: impl ToString) -> Failure {
+    Failure::Output(std::io::Error::other(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use nodeward_client::api::{Node, NodeSpec, ObjectMeta, SchedulingState};
+    use prost_types::Timestamp;
+
+    use super::*;
+
+    fn node() -> Node {
+        let metadata = ObjectMeta {
+            labels: [("a".to_owned(), "yes".to_owned())].into(),
+            generation: Some(3),
+            creation_timestamp: Some(Timestamp { seconds: 0, nanos: 0 }),
+            ..ObjectMeta::default()
+        };
+        Node {
+            name: "nodes/a".into(),
+            metadata: Some(metadata),
+            spec: Some(NodeSpec { pod_cidr: Some("10.0.0.0/24".into()), ..NodeSpec::default() }),
+            scheduling_state: SchedulingState::Cordoned.into(),
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn json_is_that_of_proto3() {
+        let value: serde_json::Value = serde_json::from_str(&json(&node(), Kind::Node).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "name": "nodes/a",
+            "metadata": {"labels": {"a": "yes"}, "generation": "3", "creationTimestamp": "1970-01-01T00:00:00Z"},
+            "spec": {"podCidr": "10.0.0.0/24"},
+            "schedulingState": "SCHEDULING_STATE_CORDONED",
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn yaml_holds_the_same_as_json() {
+        let yaml: serde_json::Value = serde_saphyr::from_str(&yaml(&node(), Kind::Node).unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json(&node(), Kind::Node).unwrap()).unwrap();
+        assert_eq!(yaml, json);
+    }
+
+    #[test]
+    fn the_name_comes_first() {
+        assert!(yaml(&node(), Kind::Node).unwrap().starts_with("name: nodes/a\n"));
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_line() {
+        assert_eq!(json_line(&node(), Kind::Node).unwrap().matches('\n').count(), 1);
+    }
+}

@@ -1,0 +1,175 @@
+//! The client: reads, and the way that every request takes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost_types::FieldMask;
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::metadata::{Ascii, AsciiMetadataKey, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+use crate::api::node_service_client::NodeServiceClient;
+use crate::api::{Consistency, GetNodeRequest, Node};
+use crate::connect::ConnectOptions;
+use crate::credentials::Credentials;
+use crate::error::Error;
+use crate::name::resource_name;
+use crate::retry::{RetryPolicy, pause};
+
+/// Pages of lists are larger than tonic's 4 MiB: a node with many images has tens of KiB.
+const MOST_MESSAGE_BYTES: usize = 64 << 20;
+
+/// The generated client over the channel.
+pub(crate) type Service = NodeServiceClient<Channel>;
+
+/// A client of one server. Clones are cheap and share the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    service: Service,
+    settings: Arc<Settings>,
+}
+
+/// What goes for every request of a client.
+#[derive(Clone, Debug)]
+struct Settings {
+    timeout: Option<Duration>,
+    retry: RetryPolicy,
+    credentials: Credentials,
+    metadata: Vec<(AsciiMetadataKey, MetadataValue<Ascii>)>,
+}
+
+/// How a node is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadOptions {
+    /// The fields to return, for example `spec.taints`. All of them if it is empty.
+    pub read_mask: Vec<String>,
+    /// Where the answer comes from.
+    pub consistency: Consistency,
+}
+
+impl Client {
+    /// A client of the server that the options name.
+    ///
+    /// The connection is opened when the first request is sent, and again whenever it is lost: a server that is not there
+    /// yet is no error here.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if an option can't be used: the endpoint, a file of certificates, the user agent.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, Error> {
+        Ok(Self::with_channel(options.channel().await?, options))
+    }
+
+    /// A client over a channel that the caller has made, for example to a Unix socket. Of the options, those of the
+    /// connection have no effect.
+    pub fn with_channel(channel: Channel, options: ConnectOptions) -> Self {
+        let service = NodeServiceClient::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
+        let ConnectOptions { timeout, retry, credentials, .. } = options;
+        Self { service, settings: Arc::new(Settings { timeout, retry, credentials, metadata: Vec::new() }) }
+    }
+
+    /// The same client with another timeout.
+    pub fn with_timeout(&self, timeout: Option<Duration>) -> Self {
+        self.with_settings(|settings| settings.timeout = timeout)
+    }
+
+    /// The same client, sending this metadata with each request: `traceparent`, for one, joins it to the caller's trace.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if gRPC can't carry the key or the value.
+    pub fn with_metadata(&self, key: &str, value: &str) -> Result<Self, Error> {
+        let bad = |what| Error::invalid(format!("the {what} of the metadata {key:?} can't be sent"));
+        let key: AsciiMetadataKey = key.parse().map_err(|_| bad("key"))?;
+        let value: MetadataValue<Ascii> = value.parse().map_err(|_| bad("value"))?;
+        Ok(self.with_settings(|settings| settings.metadata.push((key, value))))
+    }
+
+    /// Gets a node by its name: `worker-1` or `nodes/worker-1`.
+    ///
+    /// # Errors
+    /// The server's, or the last one of the attempts to reach it.
+    pub async fn get_node(&self, name: &str, options: ReadOptions) -> Result<Node, Error> {
+        let ReadOptions { read_mask, consistency } = options;
+        let request =
+            GetNodeRequest { name: resource_name(name), read_mask: mask(read_mask), consistency: consistency.into() };
+        let response =
+            self.call(request, |mut service, request| async move { service.get_node(request).await }).await?;
+        Ok(response.into_inner())
+    }
+
+    /// Sends a request until it is answered, the attempts are used up, or the timeout is over.
+    pub(crate) async fn call<Q, A, F, Fut>(&self, message: Q, send: F) -> Result<Response<A>, Error>
+    where
+        Q: Clone,
+        F: Fn(Service, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = self.settings.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut delays = self.settings.retry.delays();
+        loop {
+            let request = self.request(message.clone(), deadline).await?;
+            // A node is some KiB of fields, of which tonic's futures hold several copies: not on the caller's stack.
+            let answer = Box::pin(send(self.service.clone(), request));
+            let error = match within(deadline, answer).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if !error.is_retryable() {
+                return Err(error);
+            }
+            let Some(delay) = delays.next().map(|delay| pause(delay, &error)) else { return Err(error) };
+            let resume = Instant::now().checked_add(delay);
+            // To wait past the deadline is to answer later with less.
+            if resume.is_none() || deadline.is_some_and(|deadline| resume >= Some(deadline)) {
+                return Err(error);
+            }
+            sleep(delay).await;
+        }
+    }
+
+    /// A request with all that goes with every one.
+    pub(crate) async fn request<Q>(&self, message: Q, deadline: Option<Instant>) -> Result<Request<Q>, Error> {
+        let mut request = Request::new(message);
+        for (key, value) in &self.settings.metadata {
+            request.metadata_mut().insert(key.clone(), value.clone());
+        }
+        if let Some(authorization) = self.settings.credentials.authorization().await? {
+            request.metadata_mut().insert("authorization", authorization);
+        }
+        if let Some(deadline) = deadline {
+            request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        Ok(request)
+    }
+
+    pub(crate) fn service(&self) -> Service {
+        self.service.clone()
+    }
+
+    pub(crate) fn retry_policy(&self) -> &RetryPolicy {
+        &self.settings.retry
+    }
+
+    fn with_settings(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut client = self.clone();
+        change(Arc::make_mut(&mut client.settings));
+        client
+    }
+}
+
+/// A field mask, or none if it is empty.
+pub(crate) fn mask(paths: Vec<String>) -> Option<FieldMask> {
+    (!paths.is_empty()).then_some(FieldMask { paths })
+}
+
+async fn within<A>(
+    deadline: Option<Instant>,
+    answer: impl Future<Output = Result<Response<A>, Status>>,
+) -> Result<Response<A>, Error> {
+    let Some(deadline) = deadline else { return Ok(answer.await?) };
+    match timeout_at(deadline, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::deadline("the deadline passed before the server answered")),
+    }
+}

@@ -1,0 +1,88 @@
+//! What is watched, and how.
+
+use std::time::Duration;
+
+use crate::api::WatchNodesRequest;
+use crate::client::mask;
+
+/// The server's interval of bookmarks if none is asked for.
+const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Which nodes are watched, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WatchOptions {
+    /// The filter, as in [`ListOptions`](crate::ListOptions). A node that begins to match is added, one that no longer
+    /// matches is deleted.
+    pub filter: String,
+    /// The label selector. A node must match both.
+    pub label_selector: String,
+    /// The fields to return of each node; changes that touch none of them are not sent. All of them if it is empty. The
+    /// name is always returned.
+    pub read_mask: Vec<String>,
+    /// Go on after the event that carried this token, in a watch with the same filter, selector and mask. The consumer
+    /// must still hold what that watch delivered; if the token is expired, the watch ends with `RESUME_TOKEN_EXPIRED`, and
+    /// the consumer starts over.
+    pub resume_token: Option<String>,
+    /// Tell only changes from now on. The snapshot is read all the same, to be able to tell what changed in a long
+    /// interruption, but not delivered.
+    pub skip_snapshot: bool,
+    /// How often a bookmark comes when nothing else does: 1 s to 10 min. The server's 30 s if it is none.
+    pub bookmark_interval: Option<Duration>,
+}
+
+impl WatchOptions {
+    /// The nodes that match a filter.
+    pub fn filter(filter: impl Into<String>) -> Self {
+        Self { filter: filter.into(), ..Self::default() }
+    }
+
+    /// The nodes that match a label selector.
+    pub fn label_selector(selector: impl Into<String>) -> Self {
+        Self { label_selector: selector.into(), ..Self::default() }
+    }
+
+    /// After so long a silence the stream counts as dead: three bookmarks were missed.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        let interval = self.bookmark_interval.unwrap_or(DEFAULT_BOOKMARK_INTERVAL);
+        interval.max(Duration::from_secs(1)).saturating_mul(3)
+    }
+
+    pub(crate) fn into_request(self) -> WatchNodesRequest {
+        let Self { filter, label_selector, mut read_mask, resume_token, skip_snapshot: _, bookmark_interval } = self;
+        // Nodes are told apart by their names.
+        if !read_mask.is_empty() && !read_mask.iter().any(|path| path == "name" || path == "*") {
+            read_mask.push("name".to_owned());
+        }
+        WatchNodesRequest {
+            filter,
+            label_selector,
+            read_mask: mask(read_mask),
+            resume_token: resume_token.unwrap_or_default(),
+            skip_snapshot: false,
+            bookmark_interval: bookmark_interval.and_then(|interval| interval.try_into().ok()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_without_the_name_gets_it() {
+        let options = WatchOptions { read_mask: vec!["spec.taints".into()], ..WatchOptions::default() };
+        assert_eq!(options.into_request().read_mask.unwrap().paths, ["spec.taints", "name"]);
+    }
+
+    #[test]
+    fn without_a_mask_all_fields_are_asked_for() {
+        assert_eq!(WatchOptions::default().into_request().read_mask, None);
+    }
+
+    #[test]
+    fn three_missed_bookmarks_are_a_dead_stream() {
+        let options = WatchOptions { bookmark_interval: Some(Duration::from_secs(5)), ..WatchOptions::default() };
+        assert_eq!(options.longest_silence(), Duration::from_secs(15));
+        assert_eq!(WatchOptions::default().longest_silence(), Duration::from_secs(90));
+    }
+}
