@@ -1,1 +1,50 @@
-//! nodeward-client
+//! A client of nodeward, the gRPC service that manages the nodes of a Kubernetes cluster.
+//!
+//! What it does for its caller, over the generated code:
+//! - [`Client`] sends a request again when the server was not available ([`RetryPolicy`]), within the caller's timeout. A
+//!   change keeps its request id over all attempts, so that it is carried out at most once.
+//! - [`Client::watch`] goes on where it was when a stream ends, and says what was missed when it can't.
+//! - [`Error`] holds the reason, the bad fields, the hint and the trace of a request that failed.
+//!
+//! ```no_run
+//! use futures::TryStreamExt;
+//! use nodeward_client::{Change, Client, ConnectOptions, ListOptions, WatchOptions};
+//!
+//! # async fn example() -> Result<(), nodeward_client::Error> {
+//! let client = Client::connect(ConnectOptions::new("http://127.0.0.1:7443")).await?;
+//! for node in client.list_all(ListOptions::filter("readiness = LOST_CONTACT")).await?.nodes {
+//!     client.cordon(&node.name, Change::because("it does not answer")).await?;
+//! }
+//! let mut watch = client.watch(WatchOptions::default());
+//! while let Some(event) = watch.try_next().await? {
+//!     println!("{event:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The messages are those of the contract, [`api`].
+
+mod change;
+mod client;
+mod connect;
+mod credentials;
+mod error;
+mod list;
+mod mutate;
+mod name;
+pub mod path;
+mod retry;
+mod watch;
+
+pub use nodeward_api::v1 as api;
+pub use tonic::Code;
+
+pub use crate::change::{Change, Changed, DeleteOptions, Patch, Selection};
+pub use crate::client::{Client, ReadOptions};
+pub use crate::connect::ConnectOptions;
+pub use crate::error::{Error, FieldViolation};
+pub use crate::list::{ListOptions, NodeList};
+pub use crate::name::{node_id, resource_name};
+pub use crate::retry::RetryPolicy;
+pub use crate::watch::{WatchEvent, WatchEventKind, WatchOptions};
