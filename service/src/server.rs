@@ -23,6 +23,9 @@ use crate::telemetry::RpcTraceLayer;
 /// A client that does not answer a ping for this long is gone.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
+/// The names under which the health can be asked for: that of the server as a whole is empty.
+const HEALTH_OF: [&str; 2] = ["", SERVICE_NAME];
+
 /// A running server.
 pub struct Server {
     address: SocketAddr,
@@ -50,6 +53,7 @@ impl Server {
         let address = listener.local_addr()?;
         let cluster = Cluster::new(connection);
         let (health, health_service) = tonic_health::server::health_reporter();
+        report(&health, ServingStatus::NotServing).await;
         let tasks = TaskTracker::new();
         let [stop_serving, stop_streams, stop_cluster] = [(); 3].map(|()| CancellationToken::new());
 
@@ -108,9 +112,9 @@ impl Server {
     /// Stops: no longer ready, no new calls, the streams end with a last bookmark, calls in progress end, and changes
     /// whose caller has left too. What has not ended within the grace period is cut off, which is an error.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        report(&self.health, ServingStatus::NotServing).await;
         // Cleared too: a client that watches the health would otherwise keep the server open.
-        for service in ["", SERVICE_NAME] {
-            self.health.set_service_status(service, ServingStatus::NotServing).await;
+        for service in HEALTH_OF {
             self.health.clear_service_status(service).await;
         }
         self.stop_serving.cancel();
@@ -154,11 +158,14 @@ async fn follow(cluster: Cluster, stop: CancellationToken) {
 }
 
 async fn report_ready(cluster: Cluster, health: HealthReporter, stop: CancellationToken) {
-    health.set_service_status("", ServingStatus::NotServing).await;
-    health.set_service_status(SERVICE_NAME, ServingStatus::NotServing).await;
     if stop.run_until_cancelled(cluster.store().ready()).await.is_some() {
         tracing::info!("ready");
-        health.set_service_status("", ServingStatus::Serving).await;
-        health.set_service_status(SERVICE_NAME, ServingStatus::Serving).await;
+        report(&health, ServingStatus::Serving).await;
+    }
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for service in HEALTH_OF {
+        health.set_service_status(service, status).await;
     }
 }

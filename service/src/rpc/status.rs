@@ -189,8 +189,53 @@ fn shorten(text: &str, most: usize) -> String {
 }
 
 #[cfg(test)]
+#[path = "../../../tests/support/errors.rs"]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One error of each kind.
+    fn all_errors() -> Vec<Error> {
+        let [node, request_id, what] = [(); 3].map(|()| "x".to_owned());
+        let text = || "x".to_owned();
+        vec![
+            Error::Invalid(Violations::default()),
+            Error::InvalidPageToken,
+            Error::InvalidResumeToken,
+            Error::ResumeTokenExpired,
+            Error::NotFound { node: node.clone() },
+            Error::AlreadyExists { node: node.clone() },
+            Error::EtagMismatch { what, expected: text(), current: text() },
+            Error::Conflict { node: node.clone() },
+            Error::FieldConflict { node, conflicts: text() },
+            Error::PatchTestFailed { detail: text() },
+            Error::ControllerOwnedTaint { key: text(), controller: text(), advice: text() },
+            Error::RequestIdConflict { request_id, method: text() },
+            Error::CountMismatch { expected: 1, actual: 2 },
+            Error::PartiallyDeleted { deleted: 1, failed: vec![text()] },
+            Error::Denied { message: text() },
+            Error::ValidationUnsupported { message: text() },
+            Error::Throttled { retry_after: SOON },
+            Error::Unreachable { detail: text() },
+            Error::NotReady,
+            Error::ShuttingDown,
+            Error::DeadlineExceeded { stage: "x" },
+            Error::Internal { detail: text() },
+        ]
+    }
+
+    #[test]
+    fn every_reason_is_documented_with_its_code() {
+        for error in all_errors() {
+            let section = documented::sections().into_iter().find(|section| section.reason == error.reason());
+            let section = section.unwrap_or_else(|| panic!("docs/errors.md lacks {}", error.reason()));
+            // NOT_FOUND in the document, NotFound in the code.
+            let code = format!("{:?}", code(&error)).to_uppercase();
+            assert!(section.codes.iter().any(|one| one.replace('_', "") == code), "{}: {code}", error.reason());
+        }
+    }
 
     #[test]
     fn every_status_names_its_reason_and_domain() {
