@@ -3,6 +3,7 @@
 //! The rooms: [`node`] knows what a node is and does no I/O, [`cluster`] alone talks to Kubernetes, [`rpc`] translates
 //! between gRPC and the two, [`telemetry`] reports. [`server`] wires them, [`run_from`] is the process.
 
+mod accepted;
 pub mod args;
 pub mod cluster;
 mod error;

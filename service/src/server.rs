@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use futures::TryStreamExt;
 use nodeward_api::FILE_DESCRIPTOR_SET;
 use nodeward_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME};
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::accepted::Accepted;
 use crate::args::ServeOptions;
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
@@ -69,6 +71,8 @@ impl Server {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE.0));
+        let stop = stop_serving.clone();
+        let incoming = incoming.map_ok(move |stream| Accepted::new(stream, stop.clone()));
         let serving =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop_serving.clone().cancelled_owned()));
 

@@ -31,6 +31,15 @@ pub(super) fn about_node(error: kube::Error, node: &str) -> Error {
     }
 }
 
+/// What a failed dry run means whose request was made here, and is therefore well formed: a 400 can only say that a part of
+/// admission does not support dry runs (NewDryRunUnsupportedErr in apiserver's admission/plugin/webhook/errors).
+pub(super) fn about_dry_run(error: kube::Error, node: &str) -> Error {
+    match api_status(&error) {
+        Some(status) if status.code == 400 => Error::ValidationUnsupported { message: status.message.clone() },
+        _ => about_node(error, node),
+    }
+}
+
 /// The status that the apiserver answered with, if it answered.
 pub(super) fn api_status(error: &kube::Error) -> Option<&Status> {
     match error {
@@ -109,4 +118,80 @@ fn root_cause(error: &kube::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::{StatusCause, StatusDetails};
+
+    use super::*;
+
+    fn answer(code: u16, reason: &str) -> Status {
+        Status::failure("Kubernetes' words", reason).with_code(code)
+    }
+
+    fn details(causes: Vec<StatusCause>) -> StatusDetails {
+        let [name, group, kind, uid] = [(); 4].map(|()| String::new());
+        StatusDetails { name, group, kind, uid, causes, retry_after_seconds: 0 }
+    }
+
+    fn meaning(status: Status) -> Error {
+        about_node(kube::Error::Api(status.boxed()), "worker-1")
+    }
+
+    #[test]
+    fn refusals_keep_the_words_of_kubernetes() {
+        assert!(
+            matches!(meaning(answer(403, "Forbidden")), Error::Denied { message } if message == "Kubernetes' words")
+        );
+    }
+
+    #[test]
+    fn throttling_says_when_to_try_again() {
+        let details = StatusDetails { retry_after_seconds: 7, ..details(vec![]) };
+        let status = answer(429, "TooManyRequests").with_details(details);
+        assert!(matches!(meaning(status), Error::Throttled { retry_after } if retry_after == Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn bad_fields_are_named_once_and_without_their_value() {
+        let cause = |message: String| StatusCause {
+            reason: "FieldValueInvalid".into(),
+            message,
+            field: "metadata.taints[0].key".into(),
+        };
+        let long = format!("Invalid value: \"{}\": must be shorter", "x".repeat(1000));
+        let details = details(vec![cause(long.clone()), cause(long)]);
+        let Error::Invalid(Violations(violations)) = meaning(answer(422, "Invalid").with_details(details)) else {
+            panic!()
+        };
+        assert_eq!(violations, [Violation::new("spec.taints[0].key", "must be shorter")]);
+    }
+
+    #[test]
+    fn a_server_that_fails_may_do_better_soon() {
+        for status in [answer(503, "ServiceUnavailable"), answer(504, "Timeout"), answer(500, "ServerTimeout")] {
+            assert!(matches!(meaning(status), Error::Unreachable { .. }));
+        }
+        assert!(matches!(meaning(answer(500, "InternalError")), Error::Internal { .. }));
+    }
+
+    #[test]
+    fn a_dry_run_that_admission_does_not_support_is_told_from_a_bad_request() {
+        let error = || kube::Error::Api(answer(400, "BadRequest").boxed());
+        assert!(matches!(about_dry_run(error(), "worker-1"), Error::ValidationUnsupported { .. }));
+        assert!(matches!(about_node(error(), "worker-1"), Error::Invalid(_)));
+    }
+
+    #[test]
+    fn conflicts_of_an_apply_name_fields_and_managers() {
+        let cause = StatusCause {
+            reason: "FieldManagerConflict".into(),
+            message: "conflict with \"kubelet\"".into(),
+            field: ".metadata.labels.a".into(),
+        };
+        let details = details(vec![cause]);
+        let conflicts = field_manager_conflicts(&answer(409, "Conflict").with_details(details));
+        assert_eq!(conflicts, [".metadata.labels.a (conflict with \"kubelet\")"]);
+    }
 }

@@ -5,7 +5,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 
 use super::{Changed, FIELD_MANAGER, Mutation, Mutator, Outcome, record};
-use crate::cluster::fault;
 use crate::error::Error;
 
 impl Mutator {
@@ -20,7 +19,7 @@ impl Mutator {
         }
         let params = PostParams { dry_run: mutation.validate_only, field_manager: Some(FIELD_MANAGER.to_owned()) };
         let created = mutation.within("creating the node", self.write.create(&node, &params)).await?;
-        match created.map_err(|error| fault::about_node(error, name)) {
+        match created.map_err(|error| mutation.failed(error, name)) {
             Ok(created) => Ok(Changed::between(&Node::default(), created, mutation)),
             Err(Error::AlreadyExists { .. }) => self.created_before(mutation, name).await,
             Err(error) => Err(error),

@@ -3,7 +3,6 @@
 use k8s_openapi::api::core::v1::Node;
 
 use super::{Changed, Mutation, Mutator, Outcome, record, step_aside};
-use crate::cluster::fault;
 use crate::error::Error;
 
 /// How often a change is decided anew before it is given up. Heartbeats come every few seconds at most; more than this
@@ -54,8 +53,8 @@ pub(super) enum Sent {
 
 impl Sent {
     /// A failed write whose lock was the resource version.
-    pub(super) fn from_kube(error: kube::Error, node: &str) -> Self {
-        match fault::about_node(error, node) {
+    pub(super) fn locked(error: Error) -> Self {
+        match error {
             Error::Conflict { .. } => Self::Overtaken,
             other => Self::Failed(other),
         }

@@ -5,7 +5,6 @@ use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 
 use super::ledger::Target;
 use super::{Changed, Mutation, Mutator, Outcome};
-use crate::cluster::fault;
 use crate::error::Error;
 
 /// What happens to the objects that name a deleted node as their owner.
@@ -112,7 +111,7 @@ impl Mutator {
             ..DeleteParams::default()
         };
         let sent = mutation.within("deleting the node", self.write.delete(&target.name, &params)).await?;
-        match sent.map_err(|error| fault::about_node(error, &target.name)) {
+        match sent.map_err(|error| mutation.failed(error, &target.name)) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(Deleted::Gone),
             Err(Error::Conflict { .. }) => self.explain_conflict(mutation, target).await,
             Err(error) => Err(error),

@@ -173,6 +173,11 @@ impl Mutation {
         timeout_at(self.deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })
     }
 
+    /// What a failed write of this node means.
+    fn failed(&self, error: kube::Error, node: &str) -> Error {
+        if self.validate_only { fault::about_dry_run(error, node) } else { fault::about_node(error, node) }
+    }
+
     fn check_etag(&self, current: &Node) -> Result<(), Error> {
         match &self.etag {
             Some(expected) if Some(expected) != current.metadata.resource_version.as_ref() => {

@@ -107,7 +107,7 @@ where
     ) -> Result<Node, Sent> {
         let params = PatchParams { dry_run: mutation.validate_only, ..manager(None) };
         let sent = mutator.send_patch(mutation, self.name, self.subresource, &params, &Patch::Merge(body)).await?;
-        sent.map_err(|error| Sent::from_kube(error, self.name))
+        sent.map_err(|error| Sent::locked(mutation.failed(error, self.name)))
     }
 }
 
@@ -161,7 +161,7 @@ impl CallersPatch<'_> {
     fn failed(&self, error: kube::Error) -> Sent {
         let conflicts = fault::api_status(&error).map(fault::field_manager_conflicts).unwrap_or_default();
         if conflicts.is_empty() {
-            Sent::from_kube(error, self.name)
+            Sent::locked(fault::about_node(error, self.name))
         } else {
             Sent::Failed(Error::FieldConflict { node: self.name.to_owned(), conflicts: conflicts.join("; ") })
         }
