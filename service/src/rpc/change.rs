@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tonic::{Request, Response};
 use tracing::Instrument;
 
-use super::node::NodeRpc;
+use super::context::NodeRpc;
 use super::request::{Change, in_field, mutation};
 use crate::cluster::mutate::{
     ANNOTATION_PREFIX, Changed, Collection, Mutation, Mutator, NodePatch, Outcome, PatchFormat, Propagation,

@@ -2,6 +2,7 @@
 
 mod change;
 mod complete;
+mod context;
 mod node;
 mod read;
 mod request;
@@ -9,5 +10,5 @@ mod status;
 mod watch;
 
 pub use complete::complete_status;
-pub use node::{NodeRpc, WatchLimits};
+pub use context::{NodeRpc, WatchLimits};
 pub use status::DOMAIN;

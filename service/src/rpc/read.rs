@@ -7,7 +7,7 @@ use nodeward_api::v1;
 use prost::Message;
 use tonic::{Request, Response};
 
-use super::node::NodeRpc;
+use super::context::NodeRpc;
 use super::request::deadline;
 use crate::cluster::store::NodeView;
 use crate::error::Error;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status};
 
-use super::node::NodeRpc;
+use super::context::NodeRpc;
 use super::read::show;
 use crate::cluster::store::{Change, NodeView, Position, Store};
 use crate::error::Error;

@@ -1,0 +1,33 @@
+//! What all RPCs of NodeService work with.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cluster::Cluster;
+
+/// NodeService on a cluster.
+#[derive(Clone)]
+pub struct NodeRpc {
+    pub(super) cluster: Cluster,
+    pub(super) watches: WatchLimits,
+    /// Changes run here, so that they are carried out to their end when their client goes away.
+    pub(super) tasks: TaskTracker,
+    /// Ends the streams.
+    pub(super) stop: CancellationToken,
+}
+
+/// How long watches last.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchLimits {
+    /// The age at which a watch ends itself, give or take a tenth, so that its client comes back to another replica.
+    pub max_age: Duration,
+}
+
+impl NodeRpc {
+    /// The service on this cluster. Its changes run in `tasks`; its streams end with `stop`.
+    pub fn new(cluster: Cluster, watches: WatchLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        Self { cluster, watches, tasks, stop }
+    }
+}
