@@ -14,8 +14,8 @@ use crate::server;
 /// How long the server may take to listen: its caches fill first.
 const SERVER_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long the server may take to stop in good order.
-const SERVER_GRACE: Duration = Duration::from_secs(15);
+/// How long the server may take to stop in good order: a little longer than it allows itself.
+const SERVER_GRACE: Duration = Duration::from_secs(25);
 
 /// Runs a sandbox until a signal ends it or something in it dies.
 pub(crate) fn run(args: Args) -> Result<(), SandboxError> {

@@ -59,12 +59,8 @@ pub(crate) fn be_the_server(args: Vec<OsString>) -> ExitCode {
             std::process::exit(0);
         });
     }
-    run_server(args)
-}
-
-fn run_server(_args: Vec<OsString>) -> ExitCode {
-    say("this build of the sandbox has no nodeward server in it yet");
-    ExitCode::FAILURE
+    // The first argument is the name of the program, as everywhere.
+    nodeward_server::run_from(std::iter::once("nodeward-server".into()).chain(args))
 }
 
 #[cfg(test)]

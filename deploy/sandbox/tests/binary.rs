@@ -13,10 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_nodeward-sandbox");
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Starts the program without nodes and without a server, and waits until it says that it runs.
+const WITHOUT_SERVER: &str = "--no-server";
+const WITH_SERVER: &str = "--listen=127.0.0.1:0";
+
+/// Starts the program without nodes, and waits until it says that it runs.
 fn start(dir: &Path, more: &[&str]) -> Child {
     let mut command = Command::new(PROGRAM);
-    command.args(["--nodes", "0", "--no-server", "--dir"]).arg(dir).args(more);
+    command.args(["--nodes", "0", "--dir"]).arg(dir).args(more);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     if lines.any(|line| line.unwrap().starts_with("The sandbox is running")) {
@@ -62,9 +65,11 @@ fn run(command: &mut Command) -> (Output, String) {
 #[test]
 fn a_killed_sandbox_leaves_no_process_behind_even_paused_ones() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = start(dir.path(), &[]);
+    let mut child = start(dir.path(), &[WITH_SERVER]);
     let before = processes(dir.path());
-    for component in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"] {
+    let components =
+        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", " server --listen"];
+    for component in components {
         assert!(before.iter().any(|(_, line)| line.contains(component)), "{component} is not in {before:?}");
     }
     let (paused, _) = before.iter().find(|(_, line)| line.contains("kube-scheduler")).unwrap();
@@ -77,7 +82,7 @@ fn a_killed_sandbox_leaves_no_process_behind_even_paused_ones() {
 #[test]
 fn a_signal_stops_everything_in_order_and_removes_the_data() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = start(dir.path(), &[]);
+    let mut child = start(dir.path(), &[WITH_SERVER]);
     signal(child.id(), Signal::TERM);
     assert!(child.wait().unwrap().success());
     assert_eq!(processes(dir.path()), []);
@@ -87,7 +92,7 @@ fn a_signal_stops_everything_in_order_and_removes_the_data() {
 #[test]
 fn a_component_that_dies_is_named_with_its_log_and_ends_the_sandbox() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = start(dir.path(), &["--keep"]);
+    let mut child = start(dir.path(), &["--keep", WITHOUT_SERVER]);
     let found = processes(dir.path());
     let (scheduler, _) = found.iter().find(|(_, line)| line.contains("kube-scheduler")).unwrap();
     signal(*scheduler, Signal::KILL);
@@ -100,11 +105,25 @@ fn a_component_that_dies_is_named_with_its_log_and_ends_the_sandbox() {
 }
 
 #[test]
+fn a_server_that_dies_is_named_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = start(dir.path(), &[WITH_SERVER]);
+    let found = processes(dir.path());
+    let (server, _) = found.iter().find(|(_, line)| line.contains(" server --listen")).unwrap();
+    signal(*server, Signal::KILL);
+    let said = stderr(&mut child);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(said.contains("nodeward-server died (signal: 9 (SIGKILL))"), "{said}");
+    assert!(said.contains("logs/nodeward-server.log") && said.contains("--no-server starts"), "{said}");
+    assert_eq!(processes(dir.path()), []);
+}
+
+#[test]
 fn a_kept_sandbox_goes_on_where_it_stopped_and_kubectl_reaches_it() {
     let dir = tempfile::tempdir().unwrap();
     let kubectl =
         |args: &[&str]| run(Command::new(PROGRAM).arg("--dir").arg(dir.path()).args(["--", "kubectl"]).args(args));
-    let mut child = start(dir.path(), &["--keep"]);
+    let mut child = start(dir.path(), &["--keep", WITHOUT_SERVER]);
     let (output, said) = kubectl(&["create", "namespace", "kept"]);
     assert!(output.status.success(), "{said}");
     signal(child.id(), Signal::INT);
@@ -114,7 +133,7 @@ fn a_kept_sandbox_goes_on_where_it_stopped_and_kubectl_reaches_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("no sandbox is running in") && said.contains("cargo sandbox"), "{said}");
 
-    let mut child = start(dir.path(), &["--keep"]);
+    let mut child = start(dir.path(), &["--keep", WITHOUT_SERVER]);
     let (output, said) = kubectl(&["get", "namespace", "kept", "--output=name"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "namespace/kept\n", "{said}");
     let (output, said) = run(Command::new(PROGRAM).args(["--no-server", "--dir"]).arg(dir.path()));
