@@ -243,16 +243,22 @@ fn is_timeout(status: &Status) -> bool {
     false
 }
 
-/// The messages of an error and of what caused it, without those that only repeat the one before.
+/// The messages of an error and of what caused it, without those that add nothing.
 fn chain(status: &Status) -> String {
+    /// What tonic calls all errors of its channel.
+    const GENERIC: &str = "transport error";
+
     let mut texts: Vec<String> = vec![status.message().to_owned()];
     let mut source = StdError::source(status);
     while let Some(error) = source {
         let text = error.to_string();
-        if !texts.iter().any(|known| known.contains(&text)) {
+        if text != GENERIC && !texts.iter().any(|known| known.contains(&text)) {
             texts.push(text);
         }
         source = error.source();
+    }
+    if texts.len() > 1 {
+        texts.retain(|text| text != GENERIC);
     }
     texts.join(": ")
 }

@@ -1,0 +1,146 @@
+//! What is said about a failure, and the exit code.
+
+use std::net::TcpListener;
+
+use nodeward_client::Code;
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{Cli, Run, bare_command};
+use crate::fake::{Fake, Fate, TRACE_ID, status, unavailable, worker};
+
+fn cli() -> Cli {
+    Cli::of(Fake::with([worker("a"), worker("b")]))
+}
+
+fn failing(status: Status) -> Run {
+    let cli = cli();
+    cli.fake.next(Fate::Fail(status));
+    cli.run(&["cordon", "a"])
+}
+
+#[test]
+fn the_exit_code_tells_the_kind_of_the_failure() {
+    let cases = [
+        (Code::NotFound, "NODE_NOT_FOUND", 3),
+        (Code::Aborted, "ETAG_MISMATCH", 4),
+        (Code::AlreadyExists, "NODE_ALREADY_EXISTS", 4),
+        (Code::FailedPrecondition, "CONTROLLER_OWNED_TAINT", 4),
+        (Code::FailedPrecondition, "CLUSTER_DENIED", 6),
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", 5),
+        (Code::PermissionDenied, "ACCESS_DENIED", 6),
+        (Code::Unauthenticated, "CREDENTIALS_INVALID", 6),
+        (Code::InvalidArgument, "INVALID_FIELD", 1),
+        (Code::Internal, "INTERNAL", 1),
+    ];
+    for (code, reason, expected) in cases {
+        assert_eq!(failing(status(code, reason, "no", None)).code, expected, "{reason}");
+    }
+}
+
+#[test]
+fn the_reason_the_hint_and_the_trace_are_shown() {
+    let run = failing(status(Code::Aborted, "CONFLICT", "others changed it", Some("send it again")));
+    assert_eq!(run.err, format!("error: others changed it (CONFLICT)\nhint: send it again\ntrace: {TRACE_ID}\n"));
+}
+
+#[test]
+fn each_bad_field_is_shown() {
+    let mut details = ErrorDetails::new();
+    details.add_bad_request_violation("reason", "is too long").add_bad_request_violation("etag", "must be quoted");
+    let run = failing(Status::with_error_details(Code::InvalidArgument, "the request is invalid", details));
+    assert_eq!(run.err, "error: the request is invalid\n  reason: is too long\n  etag: must be quoted\n");
+}
+
+#[test]
+fn a_terminal_sequence_of_the_server_is_not_obeyed() {
+    assert!(failing(status(Code::Internal, "X", "a\u{1b}[31m", None)).err.starts_with("error: a\\u{1b}[31m (X)"));
+}
+
+#[test]
+fn there_are_no_colours_in_a_pipe() {
+    assert!(!failing(status(Code::Internal, "X", "no", None)).err.contains('\u{1b}'));
+}
+
+#[test]
+fn a_change_of_which_the_outcome_is_open_names_its_request_id() {
+    let cli = cli();
+    cli.fake.next(Fate::Fail(status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late", None)));
+    let run = cli.run(&["cordon", "a"]);
+    assert!(run.err.contains(&format!("request: {} (", cli.fake.request_ids()[0])), "{}", run.err);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let run = Run::of(bare_command(&["list", "--endpoint", &endpoint, "--timeout", "100ms"]).output().unwrap());
+    assert_eq!(run.code, 5);
+    assert!(run.err.starts_with("error: the connection to the server failed: "), "{}", run.err);
+    assert!(
+        run.err.contains("onnection refused") && run.err.contains(&format!("a server runs at {endpoint}")),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_left_at_the_timeout() {
+    let cli = cli();
+    cli.fake.next(Fate::Hang);
+    assert_eq!(cli.run(&["cordon", "a", "--timeout", "200ms"]).code, 5);
+}
+
+#[test]
+fn a_server_that_is_unavailable_for_a_moment_is_asked_again() {
+    let cli = cli();
+    cli.fake.next(Fate::Fail(unavailable()));
+    assert_eq!(cli.run(&["cordon", "a"]).ok(), "node/a cordoned\n");
+}
+
+#[test]
+fn failures_of_different_kinds_exit_with_1() {
+    let cli = cli();
+    cli.fake.next(Fate::Fail(status(Code::Aborted, "CONFLICT", "no", None)));
+    assert_eq!(cli.run(&["cordon", "a", "missing", "b"]).code, 1);
+}
+
+#[test]
+fn options_of_the_connection_that_can_not_be_used_are_usage_errors() {
+    for arguments in [
+        &["--endpoint", "http://nodeward.example.com"][..],
+        &["--endpoint", "nodeward.example.com:7443"],
+        &["--endpoint", "https://localhost", "--ca-file", "/nowhere"],
+        &["--endpoint", "https://localhost", "--cert", "a.pem"],
+        &["--token", "a", "--token-file", "b"],
+        &["--timeout", "soon"],
+    ] {
+        let run = Run::of(bare_command(&[&["list"], arguments].concat()).output().unwrap());
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+    }
+}
+
+#[test]
+fn a_plain_endpoint_elsewhere_says_how_to_allow_it() {
+    let run = Run::of(bare_command(&["list", "--endpoint", "http://nodeward.example.com"]).output().unwrap());
+    assert!(run.err.contains("hint: use https://, or give --plaintext"), "{}", run.err);
+}
+
+#[test]
+fn the_token_and_the_callers_trace_are_sent() {
+    let cli = cli();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut command = cli.command(&["get", "a"]);
+    Run::of(command.env("NODEWARD_TOKEN", "secret").env("TRACEPARENT", parent).output().unwrap()).ok();
+    let metadata = cli.fake.lock().metadata[0].clone();
+    assert_eq!(metadata.get("authorization").unwrap(), "Bearer secret");
+    assert_eq!(metadata.get("traceparent").unwrap(), parent);
+    assert!(metadata.get("user-agent").unwrap().to_str().unwrap().starts_with("nodeward/"));
+}
+
+#[test]
+fn the_help_does_not_show_the_token() {
+    let mut command = bare_command(&["list", "--help"]);
+    let output = command.env("NODEWARD_TOKEN", "secret").output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("secret"));
+}

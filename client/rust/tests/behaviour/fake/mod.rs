@@ -1,0 +1,174 @@
+//! A NodeService over a map of nodes: it does as it is told, keeps what it was asked, and fails on demand.
+
+mod nodes;
+mod service;
+mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use nodeward_client::api::{
+    CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest,
+    Node, PatchNodeRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
+    WatchNodesResponse,
+};
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+pub use nodes::{change, complete, node, worker};
+pub use wire::{Network, serve};
+
+/// The trace that every answer names.
+pub const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// What the service was asked.
+#[derive(Clone, Debug)]
+pub enum Call {
+    Get(GetNodeRequest),
+    List(ListNodesRequest),
+    Watch(WatchNodesRequest),
+    Create(CreateNodeRequest),
+    Update(UpdateNodeRequest),
+    UpdateStatus(UpdateNodeStatusRequest),
+    Patch(PatchNodeRequest),
+    Delete(DeleteNodeRequest),
+    DeleteMany(DeleteNodesRequest),
+    Cordon(CordonNodeRequest),
+    Uncordon(UncordonNodeRequest),
+}
+
+/// What a watch sends. After the last step it stays open.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Send(Box<WatchNodesResponse>),
+    Fail(Status),
+    End,
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// It fails, without effect.
+    Fail(Status),
+    /// It is never answered.
+    Hang,
+    /// It is carried out, but answered with this.
+    Lose(Status),
+    /// Somebody else changes the node just before.
+    Race,
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    pub nodes: BTreeMap<String, Node>,
+    pub calls: Vec<Call>,
+    pub metadata: Vec<MetadataMap>,
+    /// For the next requests that are not watches and not reads of one node.
+    pub fates: VecDeque<Fate>,
+    pub watches: VecDeque<Vec<Step>>,
+    pub page_size: usize,
+    version: u64,
+}
+
+/// The service. Clones share their state.
+#[derive(Clone, Debug, Default)]
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+}
+
+impl Fake {
+    /// A service with these nodes.
+    pub fn with(nodes: impl IntoIterator<Item = Node>) -> Self {
+        let fake = Self::default();
+        for node in nodes {
+            fake.lock().put(node);
+        }
+        fake
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The next request meets this.
+    pub fn next(&self, fate: Fate) -> &Self {
+        self.lock().fates.push_back(fate);
+        self
+    }
+
+    /// The next watch sends this.
+    pub fn next_watch(&self, steps: impl IntoIterator<Item = Step>) -> &Self {
+        self.lock().watches.push_back(steps.into_iter().collect());
+        self
+    }
+
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().calls.clone()
+    }
+
+    /// The request ids of the changes, in order.
+    pub fn request_ids(&self) -> Vec<String> {
+        self.calls().iter().filter_map(Call::request_id).collect()
+    }
+
+    pub fn watch_requests(&self) -> Vec<WatchNodesRequest> {
+        let watch = |call| if let Call::Watch(request) = call { Some(request) } else { None };
+        self.calls().into_iter().filter_map(watch).collect()
+    }
+
+    pub fn updates(&self) -> Vec<UpdateNodeRequest> {
+        let update = |call| if let Call::Update(request) = call { Some(request) } else { None };
+        self.calls().into_iter().filter_map(update).collect()
+    }
+
+    pub fn get(&self, name: &str) -> Option<Node> {
+        self.lock().nodes.get(&format!("nodes/{name}")).cloned()
+    }
+}
+
+impl State {
+    /// Stores a node at a new version.
+    pub fn put(&mut self, mut node: Node) -> Node {
+        self.version += 1;
+        node.etag = format!("\"{}\"", self.version);
+        self.nodes.insert(node.name.clone(), node.clone());
+        node
+    }
+}
+
+impl Call {
+    fn request_id(&self) -> Option<String> {
+        match self {
+            Self::Get(_) | Self::List(_) | Self::Watch(_) => None,
+            Self::Create(request) => Some(request.request_id.clone()),
+            Self::Update(request) => Some(request.request_id.clone()),
+            Self::UpdateStatus(request) => Some(request.request_id.clone()),
+            Self::Patch(request) => Some(request.request_id.clone()),
+            Self::Delete(request) => Some(request.request_id.clone()),
+            Self::DeleteMany(request) => Some(request.request_id.clone()),
+            Self::Cordon(request) => Some(request.request_id.clone()),
+            Self::Uncordon(request) => Some(request.request_id.clone()),
+        }
+    }
+}
+
+/// A status as the server makes it.
+pub fn status(code: Code, reason: &str, message: &str, hint: Option<&str>) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, "nodeward.dev", std::collections::HashMap::new());
+    if let Some(hint) = hint {
+        details.add_help_link(hint, "https://nodeward.dev/docs/errors");
+    }
+    let mut metadata = MetadataMap::new();
+    metadata.insert("x-trace-id", TRACE_ID.parse().unwrap());
+    Status::with_error_details_and_metadata(code, message, details, metadata)
+}
+
+pub fn unavailable() -> Status {
+    status(Code::Unavailable, "NOT_READY", "the server has not read the cluster's state yet", None)
+}
+
+pub fn expired() -> Status {
+    status(Code::OutOfRange, "RESUME_TOKEN_EXPIRED", "too much has happened since", None)
+}

@@ -1,0 +1,79 @@
+//! The ways to the fake: through memory, so that the time of a test may stand still, and through TCP for the binary.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use hyper_util::rt::TokioIo;
+use nodeward_client::api::node_service_server::NodeServiceServer;
+use nodeward_client::{Client, ConnectOptions};
+use tokio::io::{copy_bidirectional, duplex};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Channel, Endpoint, Server};
+use tower::service_fn;
+
+use super::Fake;
+
+/// Connections in memory, which can be cut.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    wires: Arc<Mutex<Vec<AbortHandle>>>,
+    broken: Arc<AtomicUsize>,
+}
+
+impl Network {
+    /// A client of the fake.
+    pub fn client(&self, fake: &Fake, options: ConnectOptions) -> Client {
+        Client::with_channel(self.channel(fake), options)
+    }
+
+    /// Cuts all connections. The next request opens a new one.
+    pub fn cut(&self) {
+        self.wires.lock().unwrap().drain(..).for_each(|wire| wire.abort());
+    }
+
+    /// The next so many connections break as soon as they are made.
+    pub fn break_next(&self, connections: usize) {
+        self.broken.store(connections, Ordering::SeqCst);
+    }
+
+    fn channel(&self, fake: &Fake) -> Channel {
+        let (network, fake) = (self.clone(), fake.clone());
+        let connector = service_fn(move |_| {
+            let (network, fake) = (network.clone(), fake.clone());
+            async move { Ok::<_, Infallible>(TokioIo::new(network.connect(fake))) }
+        });
+        Endpoint::from_static("http://fake").connect_with_connector_lazy(connector)
+    }
+
+    fn connect(&self, fake: Fake) -> tokio::io::DuplexStream {
+        let (client, mut near) = duplex(1 << 20);
+        let breaks = self.broken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if breaks {
+            return client;
+        }
+        let (mut far, server) = duplex(1 << 20);
+        let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
+        let service = Server::builder().add_service(NodeServiceServer::new(fake));
+        tokio::spawn(service.serve_with_incoming(incoming));
+        let wire = tokio::spawn(async move {
+            let _ = copy_bidirectional(&mut near, &mut far).await;
+        });
+        self.wires.lock().unwrap().push(wire.abort_handle());
+        client
+    }
+}
+
+/// Serves the fake on a port of its own, for as long as the runtime lives.
+pub fn serve(fake: &Fake) -> (Runtime, SocketAddr) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = Server::builder().add_service(NodeServiceServer::new(fake.clone()));
+    runtime.spawn(service.serve_with_incoming(TcpListenerStream::new(listener)));
+    (runtime, address)
+}

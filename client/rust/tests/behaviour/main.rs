@@ -1,0 +1,10 @@
+//! The library and the binary against a fake NodeService that runs in the test's own process.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod cli;
+mod fake;
+mod list;
+mod retry;
+mod tls;
+mod watch;

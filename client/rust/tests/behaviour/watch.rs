@@ -1,0 +1,212 @@
+//! A watch that goes on by itself.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use nodeward_client::api::node_change::Type;
+use nodeward_client::{Code, ConnectOptions, Error, WatchEvent, WatchEventKind, WatchOptions};
+use tokio::time::Instant;
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::fake::{Fake, Network, Step, change, complete, expired, node, status, unavailable};
+
+fn added(name: &str, token: &str) -> Step {
+    change(Type::Added, node(name, "1"), token)
+}
+
+/// A snapshot of `a` and `b`.
+fn snapshot() -> [Step; 3] {
+    [added("a", "t1"), added("b", "t2"), complete(2, "t3")]
+}
+
+fn watch(fake: &Fake, options: WatchOptions) -> impl Stream<Item = Result<WatchEvent, Error>> + Unpin + use<> {
+    Network::default().client(fake, ConnectOptions::new("")).watch(options)
+}
+
+/// The next events in short: `+a`, `~a`, `-a`, `=` for the end of the snapshot, `.` for a bookmark, `!` for an interruption.
+async fn take(events: &mut (impl Stream<Item = Result<WatchEvent, Error>> + Unpin), count: usize) -> Vec<String> {
+    let mut shown = Vec::new();
+    for _ in 0..count {
+        shown.push(short(events.next().await.unwrap().unwrap().kind));
+    }
+    shown
+}
+
+fn short(kind: WatchEventKind) -> String {
+    let name = |node: nodeward_client::api::Node| node.name.trim_start_matches("nodes/").to_owned();
+    match kind {
+        WatchEventKind::Added { node } => format!("+{}", name(node)),
+        WatchEventKind::Modified { node, .. } => format!("~{}", name(node)),
+        WatchEventKind::Deleted { node } => format!("-{}", name(node)),
+        WatchEventKind::SnapshotComplete { .. } => "=".to_owned(),
+        WatchEventKind::Bookmark => ".".to_owned(),
+        WatchEventKind::Interrupted { .. } => "!".to_owned(),
+    }
+}
+
+fn tokens(fake: &Fake) -> Vec<String> {
+    fake.watch_requests().into_iter().map(|request| request.resume_token).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_regular_end_the_watch_resumes_with_the_last_token() {
+    let fake = Fake::default();
+    fake.next_watch(snapshot().into_iter().chain([Step::End])).next_watch([added("c", "t4")]);
+    let mut events = watch(&fake, WatchOptions::default());
+    assert_eq!(take(&mut events, 4).await, ["+a", "+b", "=", "+c"]);
+    assert_eq!(tokens(&fake), ["", "t3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_unavailable_the_watch_resumes_with_the_last_token() {
+    let fake = Fake::default();
+    fake.next_watch([added("a", "t1"), Step::Fail(unavailable())]).next_watch([added("b", "t2")]);
+    let mut events = watch(&fake, WatchOptions::default());
+    assert_eq!(take(&mut events, 3).await, ["+a", "!", "+b"]);
+    assert_eq!(tokens(&fake), ["", "t1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_cut_connection_the_watch_resumes_with_the_last_token() {
+    let (fake, network) = (Fake::default(), Network::default());
+    fake.next_watch(snapshot()).next_watch([added("c", "t4")]);
+    let mut events = network.client(&fake, ConnectOptions::new("")).watch(WatchOptions::default());
+    assert_eq!(take(&mut events, 3).await, ["+a", "+b", "="]);
+    network.cut();
+    assert_eq!(take(&mut events, 2).await, ["!", "+c"]);
+    assert_eq!(tokens(&fake), ["", "t3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_a_proxy_ended_is_resumed() {
+    let fake = Fake::default();
+    let by_proxy = Status::unknown("stream was terminated without a final status");
+    fake.next_watch([added("a", "t1"), Step::Fail(by_proxy)]).next_watch([added("b", "t2")]);
+    let mut events = watch(&fake, WatchOptions::default());
+    assert_eq!(take(&mut events, 3).await, ["+a", "!", "+b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_gives_the_differences_only() {
+    let fake = Fake::default();
+    fake.next_watch(snapshot().into_iter().chain([Step::End])).next_watch([Step::Fail(expired())]).next_watch([
+        added("a", "u1"),
+        change(Type::Added, node("c", "1"), "u2"),
+        complete(2, "u3"),
+    ]);
+    let mut events = watch(&fake, WatchOptions::default());
+    assert_eq!(take(&mut events, 6).await, ["+a", "+b", "=", "+c", "-b", "."]);
+    assert_eq!(tokens(&fake), ["", "t3", ""]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_changed_meanwhile_is_modified() {
+    let fake = Fake::default();
+    fake.next_watch(snapshot().into_iter().chain([Step::Fail(expired())])).next_watch([
+        change(Type::Added, node("a", "2"), "u1"),
+        added("b", "u2"),
+        complete(2, "u3"),
+    ]);
+    let mut events = watch(&fake, WatchOptions::default());
+    assert_eq!(take(&mut events, 5).await, ["+a", "+b", "=", "~a", "."]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_snapshot_that_is_cut_goes_on_where_it_was() {
+    let fake = Fake::default();
+    fake.next_watch(snapshot().into_iter().chain([Step::Fail(expired())]))
+        .next_watch([added("a", "u1"), Step::Fail(unavailable())])
+        .next_watch([complete(1, "u2")]);
+    let mut events = watch(&fake, WatchOptions::default());
+    assert_eq!(take(&mut events, 6).await, ["+a", "+b", "=", "!", "-b", "."]);
+    assert_eq!(tokens(&fake), ["", "", "u1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_callers_expired_token_ends_the_watch() {
+    let fake = Fake::default();
+    fake.next_watch([Step::Fail(expired())]);
+    let options = WatchOptions { resume_token: Some("old".into()), ..WatchOptions::default() };
+    let mut events = watch(&fake, options);
+    let error = events.next().await.unwrap().unwrap_err();
+    assert_eq!(error.reason(), Some("RESUME_TOKEN_EXPIRED"));
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_errors_end_the_watch() {
+    let fake = Fake::default();
+    fake.next_watch([added("a", "t1"), Step::Fail(status(Code::PermissionDenied, "ACCESS_DENIED", "no", None))]);
+    let mut events = watch(&fake, WatchOptions::default());
+    assert_eq!(take(&mut events, 1).await, ["+a"]);
+    assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::PermissionDenied);
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_not_there_yet_is_waited_for_with_growing_pauses() {
+    let fake = Fake::default();
+    for _ in 0..20 {
+        fake.next_watch([Step::Fail(unavailable())]);
+    }
+    fake.next_watch(snapshot());
+    let begin = Instant::now();
+    let mut events = watch(&fake, WatchOptions::default());
+    let shown = take(&mut events, 21).await;
+    assert_eq!((shown[19].as_str(), shown[20].as_str()), ("!", "+a"));
+    // Twenty pauses of up to ten seconds, jitter aside.
+    assert!(begin.elapsed() > Duration::from_secs(100), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_retry_info_of_the_server_is_waited_for() {
+    let fake = Fake::default();
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(20)));
+    fake.next_watch([Step::Fail(Status::with_error_details(Code::Unavailable, "later", details))])
+        .next_watch(snapshot());
+    let begin = Instant::now();
+    let mut events = watch(&fake, WatchOptions::default());
+    take(&mut events, 2).await;
+    assert!(begin.elapsed() >= Duration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_end_at_once_do_not_make_a_busy_loop() {
+    let fake = Fake::default();
+    for _ in 0..10 {
+        fake.next_watch([Step::End]);
+    }
+    fake.next_watch(snapshot());
+    let begin = Instant::now();
+    take(&mut watch(&fake, WatchOptions::default()), 1).await;
+    assert!(begin.elapsed() > Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_is_opened_again() {
+    let fake = Fake::default();
+    fake.next_watch(snapshot()).next_watch([added("c", "t4")]);
+    let options = WatchOptions { bookmark_interval: Some(Duration::from_secs(10)), ..WatchOptions::default() };
+    let mut events = watch(&fake, options);
+    take(&mut events, 3).await;
+    let begin = Instant::now();
+    assert_eq!(take(&mut events, 2).await, ["!", "+c"]);
+    assert_eq!(begin.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skipped_snapshot_is_not_told() {
+    let fake = Fake::default();
+    fake.next_watch(snapshot().into_iter().chain([added("c", "t4")]));
+    let options = WatchOptions { skip_snapshot: true, ..WatchOptions::default() };
+    assert_eq!(take(&mut watch(&fake, options), 2).await, ["=", "+c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_has_no_deadline() {
+    let fake = Fake::default();
+    fake.next_watch(snapshot());
+    take(&mut watch(&fake, WatchOptions::default()), 1).await;
+    assert!(fake.lock().metadata[0].get("grpc-timeout").is_none());
+}
