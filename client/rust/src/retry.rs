@@ -25,7 +25,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_attempts: 5, initial_delay: Duration::from_millis(100), max_delay: Duration::from_secs(10) }
+        Self { max_attempts: 5, initial_delay: Duration::from_millis(100), max_delay: Duration::from_secs(5) }
     }
 }
 

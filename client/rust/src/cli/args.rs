@@ -84,12 +84,20 @@ pub struct ChangeArgs {
     /// A UUID that makes the change safe to send again; made if it is not given
     #[arg(long, value_name = "UUID")]
     pub request_id: Option<String>,
-    /// Change the node only if it is still at this version (`etag` in `-o yaml`)
-    #[arg(long)]
+    /// Change the node only if it is still at this version (`etag` in `-o yaml`; its quotes may be left out)
+    #[arg(long, value_parser = quoted_etag)]
     pub etag: Option<String>,
     /// How to show the result
     #[arg(short, long, value_enum)]
     pub output: Option<Format>,
+}
+
+/// The quotes are a part of every etag, and shells eat them.
+fn quoted_etag(text: &str) -> Result<String, String> {
+    match text.trim_matches('"') {
+        "" => Err("it is empty".to_owned()),
+        bare => Ok(format!("\"{bare}\"")),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,6 +124,9 @@ pub struct GetArgs {
     /// Ask Kubernetes itself instead of the server's cache
     #[arg(long)]
     pub consistent: bool,
+    /// Show who set which field, too, in json and yaml
+    #[arg(long)]
+    pub show_managed_fields: bool,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +142,9 @@ pub struct ListArgs {
     /// Ask Kubernetes itself instead of the server's cache
     #[arg(long)]
     pub consistent: bool,
+    /// Show who set which field, too, in json and yaml
+    #[arg(long)]
+    pub show_managed_fields: bool,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +162,9 @@ pub struct WatchArgs {
     /// How to show the changes; json is one message a line
     #[arg(short, long, value_enum)]
     pub output: Option<Format>,
+    /// Show who set which field, too, in json and yaml
+    #[arg(long)]
+    pub show_managed_fields: bool,
 }
 
 #[derive(Debug, Args)]
@@ -276,6 +293,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_etag_is_taken_with_and_without_its_quotes() {
+        assert_eq!(quoted_etag("7"), Ok("\"7\"".to_owned()));
+        assert_eq!(quoted_etag("\"7\""), Ok("\"7\"".to_owned()));
+        assert!(quoted_etag("").is_err());
     }
 
     #[test]

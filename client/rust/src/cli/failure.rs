@@ -113,7 +113,8 @@ fn report_error(error: &Error, endpoint: &str) {
     let connection_hint = format!("check that a server runs at {endpoint}, or give another --endpoint");
     let is_of_connection = error.code() == Code::Unavailable && error.reason().is_none();
     tell(&error.to_string(), None);
-    for violation in error.field_violations() {
+    // A single one is most often the message already.
+    for violation in error.field_violations().iter().filter(|one| !error.message().contains(&one.description)) {
         note(&format!("  {}: {}", violation.field, violation.description));
     }
     match error.hint() {

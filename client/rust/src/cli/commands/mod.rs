@@ -18,7 +18,7 @@ use crate::args::{ChangeArgs, Cli, Command, DryRun, SelectArgs};
 use crate::connection::Timeout;
 use crate::failure::{Failure, note};
 use crate::names;
-use crate::output::{Format, Kind, print, print_node, shown_name, yaml_document};
+use crate::output::{Format, Kind, print, print_node, shown_name, without_managed_fields, yaml_document};
 
 /// What a command works with.
 pub struct Session {
@@ -125,8 +125,8 @@ fn show_node(node: &Node, done: &str, args: &ChangeArgs) -> Result<(), Failure> 
     match args.output {
         None => print(&format!("{} {done}{}\n", shown_name(node), dry_run_suffix(args))),
         // Several nodes are changed one after the other: each is a document.
-        Some(Format::Yaml) => print(&yaml_document(node, Kind::Node)?),
-        format => print_node(node, format),
+        Some(Format::Yaml) => print(&yaml_document(&without_managed_fields(node.clone()), Kind::Node)?),
+        format => print_node(&without_managed_fields(node.clone()), format),
     }
 }
 

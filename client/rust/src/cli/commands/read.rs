@@ -9,18 +9,19 @@ use crate::args::{GetArgs, ListArgs, WatchArgs};
 use crate::commands::{Session, list_options, watch};
 use crate::failure::Failure;
 use crate::names;
-use crate::output::{print_list, print_node, read_mask};
+use crate::output::{print_list, print_node, read_mask, without_managed_fields};
 
 /// The nodes that are named, or all that match.
 pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
-    let GetArgs { names: arguments, select, sort, watch: is_watch, output, consistent } = args;
+    let GetArgs { names: arguments, select, sort, watch: is_watch, output, consistent, show_managed_fields } = args;
     if is_watch {
-        let args = WatchArgs { names: arguments, select, watch_only: false, resume_token: None, output };
+        let (watch_only, resume_token) = (false, None);
+        let args = WatchArgs { names: arguments, select, watch_only, resume_token, output, show_managed_fields };
         return watch::watch(session, args).await;
     }
     let names = names::nodes(&arguments)?;
     if names.is_empty() {
-        return list(session, ListArgs { select, sort, output, consistent }).await;
+        return list(session, ListArgs { select, sort, output, consistent, show_managed_fields }).await;
     }
     if select.selector.is_some() || select.filter.is_some() || sort.is_some() {
         return Err(Failure::usage("a selector, a filter or an order is for lists, without names"));
@@ -30,7 +31,7 @@ pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
     let result = session
         .each(&names, async |name| {
             let node = session.client.get_node(name, options.clone()).await?;
-            found.borrow_mut().push(node);
+            found.borrow_mut().push(shown(node, show_managed_fields));
             Ok(())
         })
         .await;
@@ -44,14 +45,20 @@ pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
 
 /// All nodes that match.
 pub async fn list(session: &Session, args: ListArgs) -> Result<(), Failure> {
-    let ListArgs { select, sort, output, consistent } = args;
+    let ListArgs { select, sort, output, consistent, show_managed_fields } = args;
     let options = ListOptions {
         order_by: sort.unwrap_or_default(),
         read_mask: read_mask(output),
         consistency: consistency(consistent),
         ..list_options(select)
     };
-    print_list(session.client.list_all(options).await?, output)
+    let mut list = session.client.list_all(options).await?;
+    list.nodes = list.nodes.into_iter().map(|node| shown(node, show_managed_fields)).collect();
+    print_list(list, output)
+}
+
+fn shown(node: Node, show_managed_fields: bool) -> Node {
+    if show_managed_fields { node } else { without_managed_fields(node) }
 }
 
 fn consistency(consistent: bool) -> Consistency {

@@ -12,7 +12,9 @@ use crate::args::WatchArgs;
 use crate::commands::Session;
 use crate::failure::{Failure, warn};
 use crate::names;
-use crate::output::{Format, Kind, Rows, json_line, print, read_mask, shown_name, yaml_document};
+use crate::output::{
+    Format, Kind, Rows, json_line, print, read_mask, shown_name, without_managed_fields, yaml_document,
+};
 
 /// Shows nodes and their changes until it is interrupted.
 pub async fn watch(session: &Session, args: WatchArgs) -> Result<(), Failure> {
@@ -20,13 +22,15 @@ pub async fn watch(session: &Session, args: WatchArgs) -> Result<(), Failure> {
     let options = WatchOptions {
         filter: filter(args.select.filter.as_deref(), &names),
         label_selector: args.select.selector.unwrap_or_default(),
-        read_mask: read_mask(args.output),
+        // Names alone never change: they stand for the changes of the table.
+        read_mask: read_mask(args.output.filter(|format| *format != Format::Name)),
         resume_token: args.resume_token,
         skip_snapshot: args.watch_only,
         bookmark_interval: None,
     };
     let begin = Instant::now();
-    let mut printer = Printer { format: args.output, rows: Rows::new(args.output == Some(Format::Wide)) };
+    let rows = Rows::new(args.output == Some(Format::Wide));
+    let mut printer = Printer { format: args.output, rows, show_managed_fields: args.show_managed_fields };
     let (mut has_begun, mut is_outage_told) = (false, false);
     let mut events = session.client.watch(options);
     while let Some(event) = events.try_next().await? {
@@ -56,11 +60,15 @@ pub async fn watch(session: &Session, args: WatchArgs) -> Result<(), Failure> {
 struct Printer {
     format: Option<Format>,
     rows: Rows,
+    show_managed_fields: bool,
 }
 
 impl Printer {
     fn print(&mut self, kind: WatchEventKind, resume_token: Option<String>) -> Result<(), Failure> {
-        let Some(event) = message(kind) else { return Ok(()) };
+        let Some(mut event) = message(kind) else { return Ok(()) };
+        if let (Event::Change(change), false) = (&mut event, self.show_managed_fields) {
+            change.node = change.node.take().map(without_managed_fields);
+        }
         match (self.format, event) {
             (Some(Format::Json), event) => print(&json_line(&response(event, resume_token), Kind::WatchNodesResponse)?),
             (Some(Format::Yaml), event) => {

@@ -89,6 +89,14 @@ pub fn read_mask(format: Option<Format>) -> Vec<String> {
     fields.iter().map(|field| (*field).to_owned()).collect()
 }
 
+/// The node without what only machines read: who set which field takes more room than all else. kubectl leaves it out too.
+pub fn without_managed_fields(mut node: Node) -> Node {
+    if let Some(metadata) = &mut node.metadata {
+        metadata.managed_fields.clear();
+    }
+    node
+}
+
 /// How kubectl writes a node: `node/worker-1`.
 pub fn shown_name(node: &Node) -> String {
     format!("node/{}", node_id(&node.name))

@@ -1,10 +1,17 @@
 //! Messages of the contract as proto3 JSON, and the same as YAML.
 
+use std::sync::LazyLock;
+
 use nodeward_api::FILE_DESCRIPTOR_SET;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::Value;
 
 use crate::failure::Failure;
+
+/// The descriptors of the contract: read once, since a watch prints many messages.
+static POOL: LazyLock<Result<DescriptorPool, String>> =
+    LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| error.to_string()));
 
 /// The messages that are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +35,19 @@ impl Kind {
 
 /// The message as indented JSON.
 pub fn json(message: &impl Message, kind: Kind) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(&dynamic(message, kind)?).map_err(unwritable)?;
+    let text = serde_json::to_string_pretty(&value(message, kind)?).map_err(unwritable)?;
     Ok(format!("{text}\n"))
 }
 
 /// The message as JSON on one line.
 pub fn json_line(message: &impl Message, kind: Kind) -> Result<String, Failure> {
-    let text = serde_json::to_string(&dynamic(message, kind)?).map_err(unwritable)?;
+    let text = serde_json::to_string(&value(message, kind)?).map_err(unwritable)?;
     Ok(format!("{text}\n"))
 }
 
 /// The message as YAML.
 pub fn yaml(message: &impl Message, kind: Kind) -> Result<String, Failure> {
-    let text = serde_saphyr::to_string(&dynamic(message, kind)?).map_err(unwritable)?;
+    let text = serde_saphyr::to_string(&value(message, kind)?).map_err(unwritable)?;
     Ok(format!("{}\n", text.trim_end_matches('\n')))
 }
 
@@ -49,14 +56,18 @@ pub fn yaml_document(message: &impl Message, kind: Kind) -> Result<String, Failu
     Ok(format!("---\n{}", yaml(message, kind)?))
 }
 
-/// The same message with its descriptor, which knows the JSON names of all fields.
-fn dynamic(message: &impl Message, kind: Kind) -> Result<DynamicMessage, Failure> {
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(unwritable)?;
+/// The message as proto3 JSON, by its descriptor, which knows the JSON names of all fields. Keys are sorted, as kubectl sorts
+/// them: equal messages are equal texts.
+fn value(message: &impl Message, kind: Kind) -> Result<Value, Failure> {
+    let pool = POOL.as_ref().map_err(unwritable)?;
     let name = kind.full_name();
     let descriptor = pool.get_message_by_name(name).ok_or_else(|| unwritable(format!("the contract has no {name}")))?;
     let mut dynamic = DynamicMessage::new(descriptor);
     dynamic.merge(message.encode_to_vec().as_slice()).map_err(unwritable)?;
-    Ok(dynamic)
+    let mut value = serde_json::to_value(&dynamic).map_err(unwritable)?;
+    // Without it the order of the keys would depend on which features of serde_json others turn on.
+    value.sort_all_objects();
+    Ok(value)
 }
 
 fn unwritable(error: impl ToString) -> Failure {
@@ -106,8 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn the_name_comes_first() {
-        assert!(yaml(&node(), Kind::Node).unwrap().starts_with("name: nodes/a\n"));
+    fn keys_are_sorted() {
+        let text = yaml(&node(), Kind::Node).unwrap();
+        let keys: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+        assert!(keys.is_sorted(), "{text}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn expected(column: &str) -> &str {
     match column {
         "EVENT" => "MODIFIED",
         "NAME" => "worker-node-name",
-        "STATUS" => "Ready,SchedulingDisabled",
+        "STATUS" => "LostContact,SchedulingDisabled",
         "ROLES" => "control-plane",
         "AGE" => "99m59s",
         "VERSION" => "v1.36.10",

@@ -161,7 +161,7 @@ fn nodes_that_match_are_deleted_if_they_are_as_many_as_expected() {
     else {
         panic!("it was not asked")
     };
-    assert_eq!((label_selector.as_str(), expected_count, etag.as_str()), ("team=red", 2, "set-0"));
+    assert_eq!((label_selector.as_str(), expected_count, etag.as_str()), ("team=red", 2, "\"set-0\""));
 }
 
 #[test]

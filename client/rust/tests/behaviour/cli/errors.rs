@@ -53,6 +53,14 @@ fn each_bad_field_is_shown() {
 }
 
 #[test]
+fn a_bad_field_that_the_message_names_is_not_shown_twice() {
+    let mut details = ErrorDetails::new();
+    details.add_bad_request_violation("etag", "must be quoted");
+    let run = failing(Status::with_error_details(Code::InvalidArgument, "bad: etag: must be quoted", details));
+    assert_eq!(run.err, "error: bad: etag: must be quoted\n");
+}
+
+#[test]
 fn a_terminal_sequence_of_the_server_is_not_obeyed() {
     assert!(failing(status(Code::Internal, "X", "a\u{1b}[31m", None)).err.starts_with("error: a\\u{1b}[31m (X)"));
 }

@@ -85,6 +85,18 @@ fn yaml_holds_the_same_as_json() {
 }
 
 #[test]
+fn managed_fields_are_shown_on_demand_only() {
+    let cli = cli();
+    for command in [&["get", "worker-1"][..], &["list"], &["cordon", "worker-1"]] {
+        assert!(!cli.run(&[command, &["-o", "yaml"]].concat()).ok().contains("managedFields"), "{command:?}");
+    }
+    for command in [&["get", "worker-1"][..], &["list"]] {
+        let out = cli.run(&[command, &["-o", "yaml", "--show-managed-fields"]].concat()).ok();
+        assert!(out.contains("managedFields"), "{command:?}");
+    }
+}
+
+#[test]
 fn only_what_is_shown_is_asked_for() {
     let cli = cli();
     cli.run(&["list", "-o", "name"]).ok();

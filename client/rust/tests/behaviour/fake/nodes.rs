@@ -6,8 +6,8 @@ use nodeward_client::api::node_change::Type;
 use nodeward_client::api::readiness::State;
 use nodeward_client::api::watch_nodes_response::Event;
 use nodeward_client::api::{
-    Node, NodeAddress, NodeChange, NodeSpec, NodeStatus, NodeSystemInfo, ObjectMeta, Readiness, SchedulingState,
-    SnapshotComplete, WatchNodesResponse,
+    ManagedFieldsEntry, Node, NodeAddress, NodeChange, NodeSpec, NodeStatus, NodeSystemInfo, ObjectMeta, Readiness,
+    SchedulingState, SnapshotComplete, WatchNodesResponse,
 };
 use prost_types::Timestamp;
 
@@ -43,6 +43,7 @@ pub fn worker(name: &str) -> Node {
         metadata: Some(ObjectMeta {
             labels: labels.into(),
             creation_timestamp: Some(created),
+            managed_fields: vec![ManagedFieldsEntry::default()],
             ..ObjectMeta::default()
         }),
         spec: Some(NodeSpec::default()),
