@@ -7,6 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Accepted {
     stream: TcpStream,
     /// How much of the preface is still to come, and what ends the wait for it. `None` once it is there.
-    silence: Option<(usize, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    silence: Option<(usize, BoxFuture<'static, ()>)>,
 }
 
 impl Accepted {
