@@ -20,7 +20,7 @@ Exit codes:
 
 /// Read, watch and change the nodes of a Kubernetes cluster through nodeward.
 #[derive(Debug, Parser)]
-#[command(name = "nodeward", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "nodeward", version, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     pub connection: ConnectionArgs,
@@ -180,7 +180,7 @@ pub struct CordonArgs {
 #[derive(Debug, Args)]
 pub struct PairsArgs {
     /// The nodes, then KEY=VALUE to set and KEY- to remove
-    #[arg(required = true, value_name = "NAME... KEY=VALUE... KEY-...")]
+    #[arg(required = true, value_name = "NAME|KEY=VALUE|KEY-")]
     pub arguments: Vec<String>,
     #[command(flatten)]
     pub select: SelectArgs,
@@ -194,7 +194,7 @@ pub struct PairsArgs {
 #[derive(Debug, Args)]
 pub struct TaintArgs {
     /// The nodes, then KEY=VALUE:EFFECT or KEY:EFFECT to set, KEY:EFFECT- or KEY- to remove
-    #[arg(required = true, value_name = "NAME... KEY=VALUE:EFFECT... KEY[:EFFECT]-...")]
+    #[arg(required = true, value_name = "NAME|KEY=VALUE:EFFECT|KEY-")]
     pub arguments: Vec<String>,
     #[command(flatten)]
     pub select: SelectArgs,

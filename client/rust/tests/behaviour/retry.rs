@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use nodeward_client::api::{Node, NodeSpec};
 use nodeward_client::{
     Change, Client, Code, ConnectOptions, DeleteOptions, Error, Patch, ReadOptions, RetryPolicy, Selection,
+    WatchOptions,
 };
 use tokio::time::Instant;
 use tonic::Status;
@@ -201,4 +203,14 @@ async fn the_name_of_an_update_may_be_short() {
     let wanted = Node { name: "a".into(), spec: Some(NodeSpec::default()), ..Node::default() };
     client(&fake).update(wanted, Vec::new(), Change::default()).await.unwrap();
     assert_eq!(fake.updates()[0].node.as_ref().unwrap().name, "nodes/a");
+}
+
+#[tokio::test]
+async fn requests_and_watches_can_be_spawned() {
+    let client = client(&fake());
+    let changing = client.clone();
+    let changed = tokio::spawn(async move { changing.cordon("a", Change::default()).await });
+    assert!(changed.await.unwrap().is_ok());
+    let mut events = client.watch(WatchOptions::default());
+    tokio::spawn(async move { events.next().await }).abort();
 }
