@@ -90,7 +90,10 @@ async fn list(api: &Api<Node>, store: &Store) -> anyhow::Result<()> {
 async fn watch(api: &Api<Node>, store: &Store) -> anyhow::Result<End> {
     let params = WatchParams::default().timeout(WATCH_SECONDS);
     let (_, version) = store.head();
-    let events = timeout(SILENCE, api.watch(&params, &version.to_string())).await??;
+    let events = match timeout(SILENCE, api.watch(&params, &version.to_string())).await? {
+        Err(kube::Error::Api(status)) if status.code == 410 => return Ok(End::Expired),
+        events => events?,
+    };
     store.advance(version);
     let mut events = events.boxed();
     while let Some(event) = timeout(SILENCE, events.try_next()).await?? {

@@ -199,19 +199,21 @@ impl Inner {
             listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
         let known = std::mem::replace(&mut self.nodes, listed);
 
+        // A node of the same name with another uid is another node: the known one is gone.
+        let same_node = |view: &NodeView| known.get(view.name()).filter(|before| before.uid() == view.uid()).cloned();
+        let is_gone = |before: &&Arc<NodeView>| self.nodes.get(before.name()).is_none_or(|now| now.uid() != before.uid());
+
+        let gone = known.values().filter(is_gone).map(|before| (Some(before.clone()), before.clone(), true));
         let mut changed: Vec<(Option<Arc<NodeView>>, Arc<NodeView>)> = self
             .nodes
-            .iter()
-            .map(|(name, view)| (known.get(name).cloned(), view.clone()))
+            .values()
+            .map(|view| (same_node(view), view.clone()))
             .filter(|(before, view)| before.as_ref().is_none_or(|before| before.version() != view.version()))
             .collect();
         changed.sort_by_key(|(_, view)| view.version());
-        let gone = known.values().filter(|before| !self.nodes.contains_key(before.name()));
 
-        let mut changes: Vec<Change> = changed
-            .into_iter()
-            .map(|(before, after)| (before, after, false))
-            .chain(gone.map(|before| (Some(before.clone()), before.clone(), true)))
+        let mut changes: Vec<Change> = gone
+            .chain(changed.into_iter().map(|(before, after)| (before, after, false)))
             .map(|(before, after, deleted)| Change { before, after, deleted, version, resume_version: self.version })
             .collect();
         if let Some(last) = changes.last_mut() {

@@ -66,14 +66,28 @@ fn a_list_after_a_gap_becomes_its_differences() {
     let store = listed(10, &[("changed", 3), ("gone", 4), ("same", 5)]);
     store.reset(vec![node("changed", 15), node("new", 12), node("same", 5)], 20);
     let names: Vec<String> = log(&store).iter().map(|entry| entry.split('@').next().unwrap().to_owned()).collect();
-    assert_eq!(names, ["new", "changed", "-gone"]);
+    assert_eq!(names, ["-gone", "new", "changed"]);
+}
+
+#[test]
+fn a_node_that_was_created_anew_in_a_gap_is_another_one() {
+    let node = |uid: &str, version| {
+        let mut node = node("a", version);
+        node.metadata.uid = Some(uid.to_owned());
+        node
+    };
+    let store = Store::new();
+    store.reset(vec![node("first", 3)], 10);
+    store.reset(vec![node("second", 15)], 20);
+    assert_eq!(log(&store), ["-a@10", "a@20"]);
+    assert!(store.changes_from(Position(1), 1).unwrap()[0].before.is_none());
 }
 
 #[test]
 fn another_server_goes_on_before_the_differences_until_the_last_of_them() {
     let store = listed(10, &[("gone", 4)]);
     store.reset(vec![node("new", 12)], 20);
-    assert_eq!(log(&store), ["new@10", "-gone@20"]);
+    assert_eq!(log(&store), ["-gone@10", "new@20"]);
     assert_eq!(
         store.position_after(12),
         Ok(Position(0)),

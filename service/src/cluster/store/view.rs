@@ -38,6 +38,11 @@ impl NodeView {
         self.version
     }
 
+    /// The uid, which tells a node from another that had its name.
+    pub fn uid(&self) -> Option<&str> {
+        self.object.metadata.uid.as_deref()
+    }
+
     /// The name of the Node in Kubernetes.
     pub fn name(&self) -> &str {
         self.object.metadata.name.as_deref().unwrap_or_default()
