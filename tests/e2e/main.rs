@@ -1,0 +1,23 @@
+//! nodeward against a real control plane: every RPC, as its clients use it. One file for each capability.
+//!
+//! All tests share one sandbox, which the first of them starts, and tell their nodes apart by name. Those that stop or
+//! break something start one of their own.
+
+#![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is what it is for.
+
+mod support;
+
+mod cordon;
+mod create;
+mod delete;
+mod fuzz;
+mod fuzz_strings;
+mod patch;
+mod read;
+mod serving;
+mod shutdown;
+mod shutdown_process;
+mod traces;
+mod update;
+mod watch;
+mod watch_resume;

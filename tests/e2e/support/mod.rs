@@ -1,0 +1,20 @@
+//! What the tests stand on: the shared sandbox with a server in front of it, nodes to play with, and ways to wait.
+
+mod checks;
+#[path = "../../support/collector.rs"]
+mod collector;
+pub mod fleet;
+pub mod follower;
+pub mod fragile;
+pub mod nodes;
+pub mod process;
+pub mod proxy;
+pub mod raw;
+pub mod replay;
+pub mod requests;
+pub mod watcher;
+mod world;
+
+pub use checks::{ErrorExt, assert_error, assert_violation};
+pub use collector::{Collector, Span};
+pub use world::{Client, World, connect, eventually, start_server, unique, world};

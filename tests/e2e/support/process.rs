@@ -1,0 +1,123 @@
+//! The server as a process of its own, as it is started in earnest.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// The longest that a process may take for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program of this workspace, built as it is now. The path is of a copy: a build of another checkout into the same
+/// directory does not change it.
+pub async fn binary(bin: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::const_new(BTreeMap::new());
+    let mut built = BUILT.lock().await;
+    if let Some(path) = built.get(bin) {
+        return path.clone();
+    }
+    let path = build(bin).await;
+    built.insert(bin.to_owned(), path.clone());
+    path
+}
+
+async fn build(bin: &str) -> PathBuf {
+    // These tests are in target/<profile>/deps. With the same profile, and the features of the whole workspace, there is
+    // the least to compile.
+    let tests = std::env::current_exe().unwrap();
+    let directory = tests.ancestors().nth(2).unwrap();
+    let profile = match directory.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--workspace", "--bin", bin, "--profile", profile, "--target-dir"])
+        .arg(directory.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let copies = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let unfinished = copies.join(format!("{bin}-{}", std::process::id()));
+    std::fs::copy(directory.join(bin), &unfinished).unwrap();
+    let copy = copies.join(bin);
+    std::fs::rename(&unfinished, &copy).unwrap();
+    copy
+}
+
+/// The nodeward server with these flags and no setting of this process's environment.
+async fn command(flags: &[&str]) -> Command {
+    let mut command = Command::new(binary("nodeward-server").await);
+    command.args(flags).env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs the server with flags with which it ends by itself.
+pub async fn run_server(flags: &[&str]) -> Output {
+    let mut command = command(flags).await;
+    timeout(PATIENCE, command.output()).await.expect("it ends").unwrap()
+}
+
+/// A running server. Dropping it kills it.
+pub struct ServerProcess {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl ServerProcess {
+    /// Starts a server on a free port, and waits until it has read the cluster's state.
+    pub async fn start(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let kubeconfig = kubeconfig.to_str().unwrap();
+        let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
+        let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let listening = line_with(&mut log, "listening").await;
+        let (_, address) = listening.split_once("address=").unwrap();
+        let address = address.split_whitespace().next().unwrap().parse().unwrap();
+        line_with(&mut log, "ready").await;
+        Self { child, log, address }
+    }
+
+    /// Asks it to stop, as Kubernetes does.
+    pub async fn terminate(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    }
+
+    /// Waits until its log says this.
+    pub async fn says(&mut self, text: &str) {
+        line_with(&mut self.log, text).await;
+    }
+
+    /// Waits until it has ended: its exit code, and the rest of its log.
+    pub async fn ended(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        while let Some(line) = timeout(PATIENCE, self.log.next_line()).await.expect("it ends").unwrap() {
+            rest.push_str(&line);
+            rest.push('\n');
+        }
+        (self.child.wait().await.unwrap().code(), rest)
+    }
+}
+
+/// The next line with this text.
+async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
+    let mut before = Vec::new();
+    loop {
+        let line = timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("no {text:?} after {before:#?}"));
+        match line.unwrap() {
+            Some(line) if line.contains(text) => return line,
+            Some(line) => before.push(line),
+            None => panic!("it has ended without {text:?}: {before:#?}"),
+        }
+    }
+}

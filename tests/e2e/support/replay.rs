@@ -1,0 +1,98 @@
+//! What a client knows of the nodes by the messages that it has received, and the promises that each message must keep.
+//!
+//! The promises are those that etcd's robustness tests hold its watches to (tests/robustness/validate/watch.go there):
+//! - ordered: changes come in the order of their resource versions,
+//! - unique: no change comes twice, no node is ADDED that is known already, nor changed or DELETED that is not,
+//! - reliable: what the messages add up to is what Kubernetes has (for the tests to compare, with `nodes`).
+//!
+//! Resumable and bookmarkable follow, if a client that goes on after any message, bookmarks too, keeps all of that.
+
+use std::collections::BTreeMap;
+
+use nodeward_api::v1::node_change::Type;
+use nodeward_api::v1::watch_nodes_response::Event;
+use nodeward_api::v1::{Node, NodeChange, WatchNodesResponse};
+
+/// A client's knowledge. `take` panics as soon as a promise is broken.
+#[derive(Clone, Debug, Default)]
+pub struct Replay {
+    nodes: BTreeMap<String, Node>,
+    is_complete: bool,
+    /// The version of the last change after the snapshot.
+    last_version: u64,
+    /// The versions of all changes, in the order in which they came.
+    versions: Vec<u64>,
+}
+
+impl Replay {
+    /// What these messages add up to.
+    pub fn of<'a>(messages: impl IntoIterator<Item = &'a WatchNodesResponse>) -> Self {
+        let mut replay = Self::default();
+        messages.into_iter().for_each(|message| replay.take(message));
+        replay
+    }
+
+    /// Takes in the next message.
+    pub fn take(&mut self, message: &WatchNodesResponse) {
+        assert!(!message.resume_token.is_empty(), "every message has a resume token");
+        match message.event.as_ref().expect("every message has an event") {
+            Event::Change(change) => self.take_change(change),
+            Event::SnapshotComplete(_) => {
+                assert!(!self.is_complete, "the snapshot ends once");
+                self.is_complete = true;
+            }
+            Event::Bookmark(_) => {}
+        }
+    }
+
+    /// The nodes by their names, each in its last state.
+    pub fn nodes(&self) -> &BTreeMap<String, Node> {
+        &self.nodes
+    }
+
+    /// Whether the snapshot is complete.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// The resource versions of the changes, in the order in which they came. Empty if the mask does not show them.
+    pub fn versions(&self) -> &[u64] {
+        &self.versions
+    }
+
+    fn take_change(&mut self, change: &NodeChange) {
+        let node = change.node.as_ref().expect("every change has a node");
+        let known = self.nodes.get(&node.name);
+        match (change.r#type(), known) {
+            (Type::Added, None) => {}
+            (Type::Modified, Some(known)) => {
+                assert_ne!(known, node, "something has changed");
+                assert!(!change.changed_paths.is_empty(), "and it is said what: {change:?}");
+                assert!(version(known) < version(node) || version(node).is_none(), "{} goes back", node.name);
+            }
+            (Type::Deleted, Some(known)) => assert!(version(known) <= version(node), "{} goes back", node.name),
+            (r#type, known) => panic!("{} is {type:?}, known is {known:?}", node.name),
+        }
+        self.check_order(change.r#type(), node);
+        match change.r#type() {
+            Type::Deleted => self.nodes.remove(&node.name),
+            _ => self.nodes.insert(node.name.clone(), node.clone()),
+        };
+    }
+
+    fn check_order(&mut self, r#type: Type, node: &Node) {
+        let Some(version) = version(node) else { return };
+        self.versions.push(version);
+        // What Kubernetes no longer remembered when the server asked again has no version of its own: if it was a
+        // deletion, the node comes as it was before.
+        if self.is_complete && r#type != Type::Deleted {
+            assert!(version > self.last_version, "{} at {version} comes after {}", node.name, self.last_version);
+            self.last_version = version;
+        }
+    }
+}
+
+/// The resource version, if the mask shows it.
+fn version(node: &Node) -> Option<u64> {
+    node.metadata.as_ref()?.resource_version.as_ref().map(|version| version.parse().expect("a number"))
+}

@@ -1,0 +1,54 @@
+//! A valid request of every RPC that changes nothing.
+
+use nodeward_api::v1::patch_node_request::PatchType;
+use nodeward_api::v1::{
+    CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest,
+    Node, NodeSpec, NodeStatus, PatchNodeRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest,
+    WatchNodesRequest,
+};
+use prost::Message;
+
+/// The encoded request of this method about this node. Those that could change something are only tried out.
+pub fn harmless(method: &str, node: &str) -> Vec<u8> {
+    let name = format!("nodes/{node}");
+    // The node alone, and none by mistake: no other has its name.
+    let filter = format!("name = {node:?}");
+    let validate_only = true;
+    match method {
+        "GetNode" => GetNodeRequest { name, ..Default::default() }.encode_to_vec(),
+        "ListNodes" => ListNodesRequest { filter, page_size: 1, ..Default::default() }.encode_to_vec(),
+        "WatchNodes" => WatchNodesRequest { filter, ..Default::default() }.encode_to_vec(),
+        "CreateNode" => {
+            let node = Some(Node::default());
+            CreateNodeRequest {
+                node_id: format!("{name}-new").replace('/', "-"),
+                node,
+                validate_only,
+                ..Default::default()
+            }
+            .encode_to_vec()
+        }
+        "UpdateNode" => {
+            let spec = Some(NodeSpec { unschedulable: Some(true), ..Default::default() });
+            let node = Some(Node { name, spec, ..Default::default() });
+            UpdateNodeRequest { node, validate_only, ..Default::default() }.encode_to_vec()
+        }
+        "UpdateNodeStatus" => {
+            let status = Some(NodeStatus { volumes_in_use: vec!["disk-1".to_owned()], ..Default::default() });
+            let node = Some(Node { name, status, ..Default::default() });
+            UpdateNodeStatusRequest { node, validate_only, ..Default::default() }.encode_to_vec()
+        }
+        "PatchNode" => {
+            let patch = r#"{"metadata": {"labels": {"team": "blue"}}}"#.to_owned();
+            PatchNodeRequest { name, r#type: PatchType::Merge.into(), patch, validate_only, ..Default::default() }
+                .encode_to_vec()
+        }
+        "DeleteNode" => DeleteNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
+        "DeleteNodes" => {
+            DeleteNodesRequest { filter, expected_count: 1, validate_only, ..Default::default() }.encode_to_vec()
+        }
+        "CordonNode" => CordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
+        "UncordonNode" => UncordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
+        other => panic!("a new RPC: say here what a valid request of {other} is"),
+    }
+}

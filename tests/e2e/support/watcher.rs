@@ -1,0 +1,117 @@
+//! A watch as a client has it: each message must come before a deadline, and none may be an error.
+
+use std::time::Duration;
+
+use nodeward_api::v1::node_change::Type;
+use nodeward_api::v1::watch_nodes_response::Event;
+use nodeward_api::v1::{Node, NodeChange, WatchNodesRequest, WatchNodesResponse};
+use prost_types::FieldMask;
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+
+use super::Client;
+
+/// The longest that a test waits for a message.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A watch of the nodes that match, with a bookmark every second.
+pub fn watch(filter: impl Into<String>) -> WatchNodesRequest {
+    let bookmark_interval = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    WatchNodesRequest { filter: filter.into(), bookmark_interval, ..Default::default() }
+}
+
+/// A mask of these paths.
+pub fn mask(paths: &[&str]) -> Option<FieldMask> {
+    Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+}
+
+/// An open watch.
+pub struct Watcher {
+    client: Client,
+    request: WatchNodesRequest,
+    stream: Streaming<WatchNodesResponse>,
+}
+
+impl Watcher {
+    /// Opens a watch, which must succeed.
+    pub async fn open(client: &Client, request: WatchNodesRequest) -> Self {
+        Self::try_open(client, request).await.unwrap()
+    }
+
+    /// Opens a watch, or says why not.
+    pub async fn try_open(client: &Client, request: WatchNodesRequest) -> Result<Self, Status> {
+        let mut client = client.clone();
+        let stream = client.watch_nodes(request.clone()).await?.into_inner();
+        let mut opened = Self { client, request, stream };
+        // Goes on with its own last message from now on.
+        opened.request.skip_snapshot = false;
+        Ok(opened)
+    }
+
+    /// Cuts the stream and goes on after the message with this token.
+    pub async fn resume(&mut self, resume_token: &str) {
+        self.request.resume_token = resume_token.to_owned();
+        self.stream = self.client.watch_nodes(self.request.clone()).await.unwrap().into_inner();
+    }
+
+    /// The next message, or that the server has ended the stream.
+    pub async fn next(&mut self) -> Result<Option<WatchNodesResponse>, Status> {
+        timeout(PATIENCE, self.stream.message()).await.expect("a message in time")
+    }
+
+    /// The next message.
+    pub async fn message(&mut self) -> WatchNodesResponse {
+        self.next().await.unwrap().expect("the stream goes on")
+    }
+
+    /// The next message that is no bookmark.
+    pub async fn event(&mut self) -> Event {
+        let not_a_bookmark = async {
+            loop {
+                match self.message().await.event.expect("every message has an event") {
+                    Event::Bookmark(_) => {}
+                    event => return event,
+                }
+            }
+        };
+        timeout(PATIENCE, not_a_bookmark).await.expect("more than bookmarks in time")
+    }
+
+    /// The next message that is no bookmark, which must be a change.
+    pub async fn change(&mut self) -> NodeChange {
+        match self.event().await {
+            Event::Change(change) => change,
+            other => panic!("{other:?} is no change"),
+        }
+    }
+
+    /// The next change, which must be of this type.
+    pub async fn expect(&mut self, wanted: Type) -> Node {
+        let change = self.change().await;
+        assert_eq!(change.r#type(), wanted, "{change:?}");
+        change.node.expect("every change has a node")
+    }
+
+    /// The nodes up to the end of the snapshot, which must have begun.
+    pub async fn snapshot(&mut self) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        loop {
+            match self.event().await {
+                Event::Change(change) => {
+                    assert_eq!(change.r#type(), Type::Added, "{change:?}");
+                    nodes.extend(change.node);
+                }
+                Event::SnapshotComplete(complete) => {
+                    assert_eq!(complete.node_count as usize, nodes.len());
+                    return nodes;
+                }
+                Event::Bookmark(_) => {}
+            }
+        }
+    }
+}
+
+/// The names of these nodes without `nodes/`.
+pub fn names(nodes: &[Node]) -> Vec<&str> {
+    nodes.iter().map(|node| node.name.trim_start_matches("nodes/")).collect()
+}
