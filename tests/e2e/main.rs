@@ -20,4 +20,6 @@ mod shutdown_process;
 mod traces;
 mod update;
 mod watch;
+mod watch_gap;
 mod watch_resume;
+mod watch_validators;

@@ -73,12 +73,27 @@ pub struct ResumeToken {
     pub snapshot_after: Option<String>,
     #[prost(fixed64, tag = "5")]
     query: u64,
+    /// Of some nodes more is known: their part of the snapshot came from a server that was ahead of the one that went on
+    /// with it.
+    #[prost(message, repeated, tag = "6")]
+    pub ahead: Vec<Ahead>,
+}
+
+/// All changes up to a resource version are known of the nodes up to a name.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Ahead {
+    /// The last of these nodes.
+    #[prost(string, tag = "1")]
+    pub until: String,
+    /// That resource version.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
 }
 
 impl ResumeToken {
     /// A token to go on from this position.
     pub fn new(instance: u64, position: u64, version: u64, query: QueryHash) -> Self {
-        Self { instance, position, version, snapshot_after: None, query: query.0 }
+        Self { instance, position, version, snapshot_after: None, query: query.0, ahead: Vec::new() }
     }
 
     /// The text for the client.

@@ -23,7 +23,7 @@ use crate::cluster::store::{Change, NodeView, Position, Store};
 use crate::error::Error;
 use crate::node::mask::ReadMask;
 use crate::node::query::{Selection, parse_read_mask};
-use crate::node::token::{QueryHash, ResumeToken};
+use crate::node::token::{Ahead, QueryHash, ResumeToken};
 use crate::node::{Violation, Violations};
 
 const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
@@ -142,8 +142,41 @@ struct Start {
     position: Position,
     /// The resource version up to which the client knows everything at `position`.
     version: u64,
-    /// Changes up to this version are known to the client, perhaps from another server that was ahead of this one.
-    seen_version: u64,
+    /// What the client knows besides, from another server that was ahead of this one.
+    seen: Seen,
+}
+
+/// Changes that a client knows already.
+#[derive(Default)]
+struct Seen {
+    /// All up to this resource version.
+    version: u64,
+    /// Those of some nodes even further.
+    ahead: Vec<Ahead>,
+}
+
+impl Seen {
+    /// Up to which resource version a client knows everything after a change, if it was this version before. 0 within the
+    /// differences after a gap: there is none from which another server could go on.
+    fn version_after(&self, change: &Change, version: u64) -> u64 {
+        match change.resume_version {
+            Some(after) => version.max(after),
+            None if change.version <= self.version => version,
+            None => 0,
+        }
+    }
+
+    /// Whether only differences are known here of the time up to which the client knows everything: what it knows may be
+    /// gone without being one of them.
+    fn is_lost(&self, store: &Store) -> bool {
+        let mut versions = self.ahead.iter().map(|ahead| ahead.version).chain([self.version]);
+        versions.any(|version| store.is_within_gap(version))
+    }
+
+    fn holds(&self, change: &Change) -> bool {
+        let of_node = |ahead: &Ahead| change.after.name() <= ahead.until.as_str() && change.version <= ahead.version;
+        change.version <= self.version || self.ahead.iter().any(of_node)
+    }
 }
 
 impl Start {
@@ -176,7 +209,11 @@ impl Start {
             return Err(Error::InvalidResumeToken);
         }
         store.changes_from(position, 1).map_err(|_| Error::ResumeTokenExpired)?;
-        Ok(Self { position, version: token.version, seen_version: token.version, ..Self::default() })
+        let seen = Seen { version: token.version, ahead: token.ahead.clone() };
+        if seen.is_lost(store) {
+            return Err(Error::ResumeTokenExpired);
+        }
+        Ok(Self { position, version: token.version, seen, ..Self::default() })
     }
 
     /// Goes on within a snapshot: the nodes that were sent are brought up to date by their changes, the others are sent
@@ -186,6 +223,12 @@ impl Start {
         let span = (now.position.0 - self.position.0) as usize;
         let catch_up = store.changes_from(self.position, span).map_err(|_| Error::ResumeTokenExpired)?;
         let rest = now.nodes.into_iter().filter(|view| view.name() > after.as_str()).collect();
+        let mut seen = self.seen;
+        if seen.version > now.version {
+            // This server lags behind: what it sends now is older than what was sent before.
+            seen.ahead.push(Ahead { until: after.clone(), version: seen.version });
+            seen.version = now.version;
+        }
         Ok(Self {
             catch_up: catch_up.into(),
             catch_up_from: (self.position, self.version),
@@ -194,7 +237,7 @@ impl Start {
             announce: Some(0),
             position: now.position,
             version: now.version,
-            seen_version: self.seen_version,
+            seen,
         })
     }
 }
@@ -295,6 +338,10 @@ impl Watch {
             self.changes.mark_unchanged();
             let batch = self.store.changes_from(self.start.position, BATCH);
             self.batch = batch.map_err(|_| Error::ResumeTokenExpired)?.into();
+            // Afterwards, since a gap is known no later than its differences.
+            if self.start.seen.is_lost(&self.store) {
+                return Err(Error::ResumeTokenExpired);
+            }
         }
         match self.batch.pop_front() {
             Some(change) => self.send_change(&change),
@@ -304,9 +351,9 @@ impl Watch {
 
     fn catch_up(&mut self, change: &Change) -> Result<Step, Error> {
         let (position, version) = self.start.catch_up_from;
-        self.start.catch_up_from = (Position(position.0 + 1), version.max(change.resume_version));
+        self.start.catch_up_from = (Position(position.0 + 1), self.start.seen.version_after(change, version));
         let was_sent = self.start.snapshot_after.as_deref().is_some_and(|after| change.after.name() <= after);
-        if !was_sent || change.version <= self.start.seen_version {
+        if !was_sent || self.start.seen.holds(change) {
             return Ok(Step::Skip);
         }
         let shown = self.query.show(change)?;
@@ -322,8 +369,8 @@ impl Watch {
 
     fn send_change(&mut self, change: &Change) -> Result<Step, Error> {
         self.start.position.0 += 1;
-        self.start.version = self.start.version.max(change.resume_version);
-        if change.version <= self.start.seen_version {
+        self.start.version = self.start.seen.version_after(change, self.start.version);
+        if self.start.seen.holds(change) {
             return Ok(Step::Skip);
         }
         let shown = self.query.show(change)?;
@@ -350,6 +397,7 @@ impl Watch {
             if start.catch_up.is_empty() { (start.position, start.version) } else { start.catch_up_from };
         let mut token = ResumeToken::new(self.store.instance(), position.0, version, self.query.hash);
         token.snapshot_after = start.snapshot_after.clone();
+        token.ahead = start.seen.ahead.iter().filter(|ahead| ahead.version > version).cloned().collect();
         token
     }
 }

@@ -17,4 +17,4 @@ mod world;
 
 pub use checks::{ErrorExt, assert_error, assert_violation};
 pub use collector::{Collector, Span};
-pub use world::{Client, World, connect, eventually, start_server, unique, world};
+pub use world::{Client, connect, eventually, start_server, unique, world};

@@ -23,9 +23,9 @@ pub struct Change {
     pub deleted: bool,
     /// The change has happened by this resource version. Never falls along the log.
     pub version: u64,
-    /// The log holds everything up to this resource version at or before this change: whoever has seen this change can go
-    /// on from there on another server, with a log of its own. Less than `version` within the differences after a gap.
-    pub resume_version: u64,
+    /// Whoever has seen this change knows everything up to this resource version, and can go on from there on another
+    /// server, with a log of its own. `None` within the differences after a gap: what a part of them adds up to never was.
+    pub resume_version: Option<u64>,
 }
 
 /// A place in the log of one store: after the changes with a lower index.
@@ -44,6 +44,8 @@ pub(super) struct ChangeLog {
     first: u64,
     /// The resource version before the first change in the ring: what came later is all here.
     base_version: u64,
+    /// The gaps, from one resource version to another, of which the log holds only the differences.
+    gaps: VecDeque<(u64, u64)>,
     capacity: usize,
 }
 
@@ -54,7 +56,7 @@ impl ChangeLog {
     }
 
     pub(super) fn with_capacity(base_version: u64, capacity: usize) -> Self {
-        Self { changes: VecDeque::new(), first: 0, base_version, capacity }
+        Self { changes: VecDeque::new(), first: 0, base_version, gaps: VecDeque::new(), capacity }
     }
 
     /// Where the log ends: the position of the next change.
@@ -68,6 +70,8 @@ impl ChangeLog {
         {
             self.first += 1;
             self.base_version = oldest.version;
+            let base_version = self.base_version;
+            self.gaps.retain(|(_, to)| *to > base_version);
         }
         self.changes.push_back(Arc::new(change));
     }
@@ -81,9 +85,20 @@ impl ChangeLog {
         Ok(self.changes.range(skip..).take(limit).cloned().collect())
     }
 
-    /// The position after all that happened up to a resource version, for a token that another server gave.
+    /// Notes that the changes that are pushed next are the differences between two resource versions.
+    pub(super) fn begin_gap(&mut self, from: u64, to: u64) {
+        self.gaps.push_back((from, to));
+    }
+
+    /// Whether a resource version is within a gap: what differs from there on is not known.
+    pub(super) fn is_within_gap(&self, version: u64) -> bool {
+        self.gaps.iter().any(|(from, to)| *from < version && version < *to)
+    }
+
+    /// The position after all that happened up to a resource version, for a token that another server gave. There is none
+    /// if the version lies within a gap: which of the differences its bearer has seen can't be told.
     pub(super) fn position_after(&self, version: u64) -> Result<Position, OutOfLog> {
-        if version < self.base_version {
+        if version < self.base_version || self.is_within_gap(version) {
             return Err(OutOfLog);
         }
         let seen = self.changes.partition_point(|change| change.version <= version);
@@ -97,7 +112,13 @@ mod tests {
 
     fn change(version: u64) -> Change {
         let node = k8s_openapi::api::core::v1::Node::default();
-        Change { before: None, after: Arc::new(NodeView::new(node)), deleted: false, version, resume_version: version }
+        Change {
+            before: None,
+            after: Arc::new(NodeView::new(node)),
+            deleted: false,
+            version,
+            resume_version: Some(version),
+        }
     }
 
     fn log(versions: &[u64], capacity: usize) -> ChangeLog {
@@ -138,6 +159,24 @@ mod tests {
         assert_eq!(log.position_after(13), Ok(Position(1)));
         assert_eq!(log.position_after(14), Ok(Position(3)));
         assert_eq!(log.position_after(99), Ok(Position(4)));
+    }
+
+    #[test]
+    fn a_foreign_token_from_within_a_gap_is_refused() {
+        let mut log = log(&[11], 8);
+        log.begin_gap(12, 20);
+        assert_eq!(log.position_after(12), Ok(Position(1)));
+        assert_eq!(log.position_after(13), Err(OutOfLog));
+        assert_eq!(log.position_after(19), Err(OutOfLog));
+        assert_eq!(log.position_after(20), Ok(Position(1)));
+    }
+
+    #[test]
+    fn a_gap_is_forgotten_with_the_changes_after_it() {
+        let mut log = log(&[11], 1);
+        log.begin_gap(12, 20);
+        (20..=22).for_each(|version| log.push(change(version)));
+        assert!(log.gaps.is_empty());
     }
 
     #[test]

@@ -107,6 +107,11 @@ impl Store {
         self.read().log.position_after(version)
     }
 
+    /// Whether only differences are known of the time around a resource version.
+    pub fn is_within_gap(&self, version: u64) -> bool {
+        self.read().log.is_within_gap(version)
+    }
+
     /// Where the log ends, and the resource version up to which that is everything.
     pub fn head(&self) -> (Position, u64) {
         let inner = self.read();
@@ -141,7 +146,7 @@ impl Store {
             return; // Seen already: the watch was resumed from an older version than the list's.
         }
         let before = inner.nodes.insert(view.name().to_owned(), view.clone());
-        inner.log.push(Change { before, after: view, deleted: false, version, resume_version: version });
+        inner.log.push(Change { before, after: view, deleted: false, version, resume_version: Some(version) });
         inner.version = version;
         self.publish(inner);
     }
@@ -160,7 +165,7 @@ impl Store {
                 after: view,
                 deleted: true,
                 version,
-                resume_version: version,
+                resume_version: Some(version),
             });
         }
         inner.version = version;
@@ -192,8 +197,8 @@ impl Store {
 }
 
 impl Inner {
-    /// Logs what a new list differs in from what was known. The single steps in between are lost; another server's log
-    /// may hold them. Until the last of the differences, a token for another server must therefore go back to before them.
+    /// Logs what a new list differs in from what was known. The single steps in between are lost. A client that knows some
+    /// of them, from another server that has them, can't go on here: what it knows may be gone without being a difference.
     fn log_differences(&mut self, listed: Vec<Node>, version: u64) {
         let listed: BTreeMap<String, Arc<NodeView>> =
             listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
@@ -201,7 +206,8 @@ impl Inner {
 
         // A node of the same name with another uid is another node: the known one is gone.
         let same_node = |view: &NodeView| known.get(view.name()).filter(|before| before.uid() == view.uid()).cloned();
-        let is_gone = |before: &&Arc<NodeView>| self.nodes.get(before.name()).is_none_or(|now| now.uid() != before.uid());
+        let is_gone =
+            |before: &&Arc<NodeView>| self.nodes.get(before.name()).is_none_or(|now| now.uid() != before.uid());
 
         let gone = known.values().filter(is_gone).map(|before| (Some(before.clone()), before.clone(), true));
         let mut changed: Vec<(Option<Arc<NodeView>>, Arc<NodeView>)> = self
@@ -214,11 +220,12 @@ impl Inner {
 
         let mut changes: Vec<Change> = gone
             .chain(changed.into_iter().map(|(before, after)| (before, after, false)))
-            .map(|(before, after, deleted)| Change { before, after, deleted, version, resume_version: self.version })
+            .map(|(before, after, deleted)| Change { before, after, deleted, version, resume_version: None })
             .collect();
         if let Some(last) = changes.last_mut() {
-            last.resume_version = version;
+            last.resume_version = Some(version);
         }
+        self.log.begin_gap(self.version, version);
         changes.into_iter().for_each(|change| self.log.push(change));
     }
 }

@@ -17,12 +17,13 @@ fn listed(version: u64, nodes: &[(&str, u64)]) -> Store {
     store
 }
 
-/// What the log holds, as `name@version`, deletions with a minus.
+/// What the log holds, as `name@version`, deletions with a minus, `?` within differences.
 fn log(store: &Store) -> Vec<String> {
     let changes = store.changes_from(Position(0), usize::MAX).unwrap();
     let text = |change: &Arc<Change>| {
         let sign = if change.deleted { "-" } else { "" };
-        format!("{sign}{}@{}", change.after.name(), change.resume_version)
+        let version = change.resume_version.map_or_else(|| "?".to_owned(), |version| version.to_string());
+        format!("{sign}{}@{version}", change.after.name())
     };
     changes.iter().map(text).collect()
 }
@@ -79,21 +80,27 @@ fn a_node_that_was_created_anew_in_a_gap_is_another_one() {
     let store = Store::new();
     store.reset(vec![node("first", 3)], 10);
     store.reset(vec![node("second", 15)], 20);
-    assert_eq!(log(&store), ["-a@10", "a@20"]);
+    assert_eq!(log(&store), ["-a@?", "a@20"]);
     assert!(store.changes_from(Position(1), 1).unwrap()[0].before.is_none());
 }
 
 #[test]
-fn another_server_goes_on_before_the_differences_until_the_last_of_them() {
+fn another_server_goes_on_before_or_after_a_gap_but_not_within() {
     let store = listed(10, &[("gone", 4)]);
     store.reset(vec![node("new", 12)], 20);
-    assert_eq!(log(&store), ["-gone@10", "new@20"]);
-    assert_eq!(
-        store.position_after(12),
-        Ok(Position(0)),
-        "whoever has seen version 12 elsewhere may not have seen the deletion"
-    );
+    assert_eq!(log(&store), ["-gone@?", "new@20"]);
+    assert_eq!(store.position_after(10), Ok(Position(0)));
+    assert_eq!(store.position_after(12), Err(OutOfLog), "which of the differences was seen elsewhere is not known");
     assert_eq!(store.position_after(20), Ok(Position(2)));
+}
+
+#[test]
+fn a_gap_is_one_even_without_a_difference() {
+    let store = listed(10, &[("same", 4)]);
+    store.reset(vec![node("same", 4)], 20);
+    assert_eq!(log(&store), [] as [&str; 0]);
+    assert!(store.is_within_gap(15));
+    assert!(!store.is_within_gap(20));
 }
 
 #[test]
