@@ -50,12 +50,14 @@ pub enum Error {
         node: String,
     },
     /// Server-side apply without force met fields that belong to other managers.
-    #[error("fields of node {node:?} belong to other managers: {conflicts}")]
+    #[error("fields of node {node:?} belong to other managers: {fields} ({managers})")]
     FieldConflict {
         /// Its name.
         node: String,
-        /// Which fields and managers, in Kubernetes' words.
-        conflicts: String,
+        /// The fields, as Kubernetes writes them.
+        fields: String,
+        /// Who owns them, in Kubernetes' words.
+        managers: String,
     },
     /// A `test` operation of a JSON patch did not hold.
     #[error("the patch's test did not hold: {detail}")]
@@ -164,7 +166,7 @@ impl Error {
             Self::Throttled { .. } => "CLUSTER_THROTTLED",
             Self::Unreachable { .. } => "CLUSTER_UNREACHABLE",
             Self::NotReady => "NOT_READY",
-            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::ShuttingDown => "DRAINING",
             Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
             Self::Internal { .. } => "INTERNAL",
         }

@@ -43,6 +43,15 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A connection that leads nowhere.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        let refuse = |_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("there is no cluster"))
+        };
+        Self { client: Client::new(tower::service_fn(refuse), "default"), namespace: "default".to_owned() }
+    }
+
     /// A client as the options say. Nothing is sent yet.
     pub async fn open(options: &ClusterOptions) -> anyhow::Result<Self> {
         let config = config(options).await?;

@@ -1,5 +1,6 @@
 //! From Kubernetes' errors to nodeward's: by status code, reason and causes, never by the text of a message.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::core::Status;
@@ -48,13 +49,17 @@ pub(super) fn api_status(error: &kube::Error) -> Option<&Status> {
     }
 }
 
-/// The fields that belong to other managers, if that is why an apply was refused.
-pub(super) fn field_manager_conflicts(status: &Status) -> Vec<String> {
+/// That fields belong to other managers, if that is why an apply was refused.
+pub(super) fn field_conflict(status: &Status, node: &str) -> Option<Error> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes
-        .filter(|cause| cause.reason == "FieldManagerConflict")
-        .map(|cause| format!("{} ({})", cause.field, cause.message))
-        .collect()
+    let conflicts: Vec<_> = causes.filter(|cause| cause.reason == "FieldManagerConflict").collect();
+    let fields: Vec<&str> = conflicts.iter().map(|cause| cause.field.as_str()).collect();
+    let managers: BTreeSet<&str> = conflicts.iter().map(|cause| cause.message.as_str()).collect();
+    (!conflicts.is_empty()).then(|| Error::FieldConflict {
+        node: node.to_owned(),
+        fields: fields.join(", "),
+        managers: managers.into_iter().collect::<Vec<_>>().join(", "),
+    })
 }
 
 fn from_status(status: Status) -> Error {
@@ -191,7 +196,9 @@ mod tests {
             field: ".metadata.labels.a".into(),
         };
         let details = details(vec![cause]);
-        let conflicts = field_manager_conflicts(&answer(409, "Conflict").with_details(details));
-        assert_eq!(conflicts, [".metadata.labels.a (conflict with \"kubelet\")"]);
+        let conflict = field_conflict(&answer(409, "Conflict").with_details(details), "worker-1");
+        let Some(Error::FieldConflict { fields, managers, .. }) = conflict else { panic!("{conflict:?}") };
+        assert_eq!((fields.as_str(), managers.as_str()), (".metadata.labels.a", "conflict with \"kubelet\""));
+        assert!(field_conflict(&answer(409, "Conflict"), "worker-1").is_none());
     }
 }

@@ -252,6 +252,9 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
+    if rpc.stop.is_cancelled() {
+        return Err(Error::ShuttingDown);
+    }
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
     task.await.map_err(|error| Error::Internal { detail: error.to_string() })?
 }

@@ -68,3 +68,44 @@ impl NodeService for NodeRpc {
         Ok(Box::pin(change::uncordon(self, request)).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+    use tonic_types::StatusExt;
+
+    use super::super::context::WatchLimits;
+    use super::*;
+    use crate::cluster::{Cluster, Connection};
+
+    fn rpc(stop: CancellationToken) -> NodeRpc {
+        let limits = WatchLimits { max_age: Duration::from_secs(60) };
+        NodeRpc::new(Cluster::new(Connection::nowhere()), limits, TaskTracker::new(), stop)
+    }
+
+    fn reason<T>(result: Result<T, Status>) -> String {
+        result.err().and_then(|status| status.get_details_error_info()).map(|info| info.reason).unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_sends_changes_and_watches_elsewhere() {
+        let stop = CancellationToken::new();
+        let rpc = rpc(stop.clone());
+        stop.cancel();
+        let cordon = v1::CordonNodeRequest { name: "nodes/a".into(), ..Default::default() };
+        assert_eq!(reason(rpc.cordon_node(Request::new(cordon)).await), "DRAINING");
+        assert_eq!(reason(rpc.watch_nodes(Request::new(v1::WatchNodesRequest::default())).await), "DRAINING");
+    }
+
+    #[tokio::test]
+    async fn before_the_cluster_is_read_cached_reads_and_watches_are_not_ready() {
+        let rpc = rpc(CancellationToken::new());
+        let get = v1::GetNodeRequest { name: "nodes/a".into(), ..Default::default() };
+        assert_eq!(reason(rpc.get_node(Request::new(get)).await), "NOT_READY");
+        assert_eq!(reason(rpc.list_nodes(Request::new(v1::ListNodesRequest::default())).await), "NOT_READY");
+        assert_eq!(reason(rpc.watch_nodes(Request::new(v1::WatchNodesRequest::default())).await), "NOT_READY");
+    }
+}

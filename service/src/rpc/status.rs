@@ -118,7 +118,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::EtagMismatch { what, expected, current } => {
             vec![("what", what.clone()), ("etag", expected.clone()), ("currentEtag", current.clone())]
         }
-        Error::FieldConflict { node, conflicts } => vec![("node", node.clone()), ("conflicts", conflicts.clone())],
+        Error::FieldConflict { node, fields, managers } => {
+            vec![("node", node.clone()), ("fields", fields.clone()), ("manager", managers.clone())]
+        }
         Error::PatchTestFailed { detail } | Error::Unreachable { detail } | Error::Internal { detail } => {
             vec![("detail", detail.clone())]
         }
@@ -209,7 +211,7 @@ mod tests {
             Error::AlreadyExists { node: node.clone() },
             Error::EtagMismatch { what, expected: text(), current: text() },
             Error::Conflict { node: node.clone() },
-            Error::FieldConflict { node, conflicts: text() },
+            Error::FieldConflict { node, fields: text(), managers: text() },
             Error::PatchTestFailed { detail: text() },
             Error::ControllerOwnedTaint { key: text(), controller: text(), advice: text() },
             Error::RequestIdConflict { request_id, method: text() },
@@ -273,7 +275,7 @@ mod tests {
         let texts = "x".repeat(1 << 20);
         let errors = [
             Error::Invalid(violations),
-            Error::FieldConflict { node: texts.clone(), conflicts: texts.clone() },
+            Error::FieldConflict { node: texts.clone(), fields: texts.clone(), managers: texts.clone() },
             Error::PartiallyDeleted { deleted: 1, failed: vec![texts.clone(); 100] },
             Error::EtagMismatch { what: texts.clone(), expected: texts.clone(), current: texts },
         ];

@@ -43,6 +43,9 @@ pub(super) fn watch(
 ) -> Result<Response<BoxStream<'static, Result<Message, Status>>>, Error> {
     let store = rpc.cluster.store();
     let query = Query::parse(&request)?;
+    if rpc.stop.is_cancelled() {
+        return Err(Error::ShuttingDown);
+    }
     if !store.is_ready() {
         return Err(Error::NotReady);
     }

@@ -159,11 +159,9 @@ impl CallersPatch<'_> {
     }
 
     fn failed(&self, error: kube::Error) -> Sent {
-        let conflicts = fault::api_status(&error).map(fault::field_manager_conflicts).unwrap_or_default();
-        if conflicts.is_empty() {
-            Sent::locked(fault::about_node(error, self.name))
-        } else {
-            Sent::Failed(Error::FieldConflict { node: self.name.to_owned(), conflicts: conflicts.join("; ") })
+        match fault::api_status(&error).and_then(|status| fault::field_conflict(status, self.name)) {
+            Some(conflict) => Sent::Failed(conflict),
+            None => Sent::locked(fault::about_node(error, self.name)),
         }
     }
 
