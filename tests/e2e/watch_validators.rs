@@ -99,11 +99,16 @@ async fn nothing_is_lost_or_repeated_though_the_apiserver_is_killed() {
 
     let mut written_before_kill = Vec::new();
     for change in 0..CHANGES {
-        if KILLS.contains(&change) {
+        let written = if KILLS.contains(&change) {
             sandbox.kill(Component::ApiServer).await.unwrap();
-            let (restarted, _) = tokio::join!(sandbox.restart(Component::ApiServer), fleet.change());
+            // The change is tried, and fails, until the apiserver is there again.
+            let (restarted, written) = tokio::join!(sandbox.restart(Component::ApiServer), fleet.change());
             restarted.unwrap();
-        } else if let Written::Version(version) = fleet.change().await
+            written
+        } else {
+            fleet.change().await
+        };
+        if let Written::Version(version) = written
             && change < KILLS[0]
         {
             written_before_kill.push(version);

@@ -96,3 +96,80 @@ impl Replay {
 fn version(node: &Node) -> Option<u64> {
     node.metadata.as_ref()?.resource_version.as_ref().map(|version| version.parse().expect("a number"))
 }
+
+/// That the promises are really asked for.
+mod tests {
+    use nodeward_api::v1::{ObjectMeta, SnapshotComplete};
+
+    use super::*;
+
+    fn message(event: Event) -> WatchNodesResponse {
+        WatchNodesResponse { event: Some(event), resume_token: "token".into() }
+    }
+
+    fn change(r#type: Type, name: &str, version: u64) -> WatchNodesResponse {
+        let metadata = ObjectMeta { resource_version: Some(version.to_string()), ..Default::default() };
+        let node = Some(Node { name: name.into(), metadata: Some(metadata), ..Default::default() });
+        let changed_paths = if r#type == Type::Modified { vec!["spec".into()] } else { Vec::new() };
+        message(Event::Change(NodeChange { r#type: r#type.into(), node, changed_paths }))
+    }
+
+    /// Two nodes, of which the first is changed twice and the second deleted.
+    fn story() -> Vec<WatchNodesResponse> {
+        vec![
+            change(Type::Added, "a", 7),
+            change(Type::Added, "b", 3),
+            message(Event::SnapshotComplete(SnapshotComplete { node_count: 2 })),
+            change(Type::Modified, "a", 11),
+            change(Type::Modified, "a", 12),
+            change(Type::Deleted, "b", 13),
+        ]
+    }
+
+    #[test]
+    fn a_story_that_keeps_its_promises_adds_up() {
+        let replay = Replay::of(&story());
+        assert_eq!(replay.nodes().keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(replay.versions(), [7, 3, 11, 12, 13]);
+    }
+
+    #[test]
+    #[should_panic(expected = "something has changed")]
+    fn a_change_that_is_repeated_is_noticed() {
+        let mut story = story();
+        story.insert(5, story[4].clone());
+        Replay::of(&story);
+    }
+
+    #[test]
+    #[should_panic(expected = "goes back")]
+    fn changes_in_the_wrong_order_are_noticed() {
+        let mut story = story();
+        story.swap(3, 4);
+        Replay::of(&story);
+    }
+
+    #[test]
+    #[should_panic(expected = "known is Some")]
+    fn a_node_that_is_added_twice_is_noticed() {
+        let mut story = story();
+        story.push(change(Type::Added, "a", 14));
+        Replay::of(&story);
+    }
+
+    #[test]
+    #[should_panic(expected = "comes after 12")]
+    fn a_change_of_another_node_that_comes_late_is_noticed() {
+        let mut story = story();
+        story.insert(5, change(Type::Modified, "b", 10));
+        Replay::of(&story);
+    }
+
+    #[test]
+    fn a_deletion_that_is_lost_leaves_another_state() {
+        let mut story = story();
+        let whole = Replay::of(&story);
+        story.pop();
+        assert_ne!(Replay::of(&story).nodes(), whole.nodes());
+    }
+}
