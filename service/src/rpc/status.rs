@@ -29,9 +29,13 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = shorten(&error.to_string(), 2 * MOST_TEXT);
         let mut details = details(&error);
-        // Whatever the texts hold: never more than the trailers take.
-        while encoded_len(&details) > MOST_DETAIL_BYTES && halve_violations(&mut details) {}
-        Status::with_error_details(code(&error), message, details)
+        // Whatever the texts hold: never more than the trailers take. The message is encoded with the details.
+        loop {
+            let status = Status::with_error_details(code(&error), message.as_str(), details.clone());
+            if status.details().len() <= MOST_DETAIL_BYTES || !halve_violations(&mut details) {
+                return status;
+            }
+        }
     }
 }
 
@@ -63,9 +67,7 @@ fn code(error: &Error) -> Code {
 fn details(error: &Error) -> ErrorDetails {
     let mut details = ErrorDetails::new();
     details.set_error_info(error.reason(), DOMAIN, metadata(error));
-    if let Some(hint) = hint(error) {
-        details.add_help_link(hint, format!("{HELP}#{}", error.reason().to_lowercase()));
-    }
+    details.add_help_link(hint(error), format!("{HELP}#{}", error.reason().to_lowercase()));
     match error {
         Error::Invalid(violations) => {
             details.set_bad_request(field_violations(violations));
@@ -144,22 +146,30 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 }
 
 /// What to do about it.
-fn hint(error: &Error) -> Option<&'static str> {
+fn hint(error: &Error) -> &str {
     match error {
-        Error::InvalidPageToken => Some("list again without a page token"),
-        Error::InvalidResumeToken | Error::ResumeTokenExpired => Some("watch again without a resume token"),
-        Error::EtagMismatch { .. } => Some("read again, decide anew, and send the request with the new etag"),
-        Error::Conflict { .. } => Some("send the request again"),
-        Error::FieldConflict { .. } => Some("leave these fields out, or set force to take them over"),
-        Error::RequestIdConflict { .. } => Some("use a new UUID for each new request"),
-        Error::CountMismatch { .. } => Some("list with the same filter to see which nodes match now"),
-        Error::PartiallyDeleted { .. } => Some("send the request again with the same request_id to go on"),
-        Error::Denied { .. } => Some("ask for the right in Kubernetes' RBAC, or see which admission webhook refused"),
-        Error::ValidationUnsupported { .. } => Some("a webhook of the cluster can't do dry runs"),
+        Error::Invalid(_) => "correct the fields that are named",
+        Error::InvalidPageToken => "list again without a page token",
+        Error::InvalidResumeToken | Error::ResumeTokenExpired => "watch again without a resume token",
+        Error::NotFound { .. } => "see whether the name is right",
+        Error::AlreadyExists { .. } => "choose another name, or update the node",
+        Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
+        Error::Conflict { .. } => "send the request again",
+        Error::FieldConflict { .. } => "leave these fields out, or set force to take them over",
+        Error::PatchTestFailed { .. } => "read the node, and decide anew",
+        Error::ControllerOwnedTaint { advice, .. } => advice,
+        Error::RequestIdConflict { .. } => "use a new UUID for each new request",
+        Error::CountMismatch { .. } => "list with the same filter to see which nodes match now",
+        Error::PartiallyDeleted { .. } => "send the request again with the same request_id to go on",
+        Error::Denied { .. } => "ask for the right in Kubernetes' RBAC, or see which admission webhook refused",
+        Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
+        Error::Throttled { .. } => "send less at a time",
+        Error::NotReady => "the server has just started",
+        Error::ShuttingDown => "connect again, to another replica if there is one",
         Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
-            Some("send the request again with the same request_id: it is carried out at most once")
+            "send the request again with the same request_id: it is carried out at most once"
         }
-        _ => None,
+        Error::Internal { .. } => "report it with the trace that x-trace-id names",
     }
 }
 
@@ -174,11 +184,6 @@ fn halve_violations(details: &mut ErrorDetails) -> bool {
     let kept: Vec<FieldViolation> = bad_request.field_violations.iter().take(half).cloned().collect();
     details.set_bad_request(kept);
     half > 0
-}
-
-fn encoded_len(details: &ErrorDetails) -> usize {
-    let status = Status::with_error_details(Code::Unknown, "", details.clone());
-    status.details().len()
 }
 
 /// At most so many bytes, cut between characters.
@@ -240,6 +245,16 @@ mod tests {
     }
 
     #[test]
+    fn every_status_says_what_to_do_and_where_that_is_explained() {
+        for error in all_errors() {
+            let status = Status::from(error.clone());
+            let link = status.get_details_help().unwrap().links.remove(0);
+            assert!(!link.description.is_empty(), "{}", error.reason());
+            assert!(link.url.ends_with(&format!("#{}", error.reason().to_lowercase())), "{}", link.url);
+        }
+    }
+
+    #[test]
     fn every_status_names_its_reason_and_domain() {
         let status = Status::from(Error::NotFound { node: "worker-1".into() });
         let info = status.get_details_error_info().unwrap();
@@ -273,8 +288,13 @@ mod tests {
             violations.add(format!("node.metadata.labels.{number}"), "\u{fc}".repeat(100_000));
         }
         let texts = "x".repeat(1 << 20);
+        let mut few = Violations::default();
+        for number in 0..7 {
+            few.add(format!("node.spec.taints[{number}].key"), "\u{fc}".repeat(200));
+        }
         let errors = [
             Error::Invalid(violations),
+            Error::Invalid(few),
             Error::FieldConflict { node: texts.clone(), fields: texts.clone(), managers: texts.clone() },
             Error::PartiallyDeleted { deleted: 1, failed: vec![texts.clone(); 100] },
             Error::EtagMismatch { what: texts.clone(), expected: texts.clone(), current: texts },
