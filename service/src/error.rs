@@ -144,6 +144,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether nothing was done, for certain: Kubernetes or nodeward refused.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::DeadlineExceeded { .. }
+                | Self::Internal { .. }
+                | Self::PartiallyDeleted { .. }
+        )
+    }
+
     /// The machine-readable reason of `google.rpc.ErrorInfo`; docs/errors.md lists them all.
     pub fn reason(&self) -> &'static str {
         match self {

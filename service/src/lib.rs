@@ -7,6 +7,7 @@ mod accepted;
 pub mod args;
 pub mod cluster;
 mod error;
+mod grpc_timeout;
 pub mod node;
 pub mod rpc;
 mod run;

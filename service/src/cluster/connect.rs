@@ -29,7 +29,7 @@ pub struct ClusterOptions {
     #[arg(long, env = "NODEWARD_IN_CLUSTER")]
     pub in_cluster: bool,
 
-    /// The namespace in which the server keeps what it must remember of deletions. Without it: the namespace of the
+    /// The namespace in which the server keeps what it must remember of requests. Without it: the namespace of the
     /// service account or of the kubeconfig's context
     #[arg(long, env = "NODEWARD_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,

@@ -40,11 +40,12 @@ impl Cluster {
         Self { nodes: Api::all(client), store, mutator }
     }
 
-    /// Keeps the store up to date, and forgets old requests, until it is told to stop.
+    /// Keeps up with the nodes and with noted requests, and forgets old ones, until it is told to stop.
     pub async fn run(&self, stop: CancellationToken) {
-        let follow = store::follow(self.nodes.clone(), self.store.clone(), stop.clone());
+        let nodes = store::follow(self.nodes.clone(), self.store.clone(), stop.clone());
+        let requests = stop.run_until_cancelled(Box::pin(self.mutator.follow_requests()));
         let sweep = stop.run_until_cancelled(self.sweep());
-        tokio::join!(follow, sweep);
+        tokio::join!(nodes, requests, sweep);
     }
 
     /// The nodes in memory.

@@ -4,25 +4,19 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
 use nodeward_api::v1;
-use nodeward_api::v1::patch_node_request::{PatchType, Subresource as PatchedSubresource};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tonic::{Request, Response};
 use tracing::Instrument;
 
 use super::context::NodeRpc;
+use super::patch::parse_patch;
 use super::request::{Change, in_field, mutation};
-use crate::cluster::mutate::{
-    ANNOTATION_PREFIX, Changed, Collection, Mutation, Mutator, NodePatch, Outcome, PatchFormat, Propagation,
-    Subresource,
-};
+use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, Propagation, Subresource};
 use crate::error::Error;
 use crate::node::query::Selection;
 use crate::node::update::{NodeUpdate, Target};
-use crate::node::{NodeName, Violation, Violations, convert};
+use crate::node::{NodeName, Violations, convert};
 use crate::telemetry::{self, MutationSpan};
-
-/// The longest name of a field manager; Kubernetes' own limit (ValidateFieldManager in apimachinery).
-const LONGEST_MANAGER: usize = 128;
 
 pub(super) async fn create(
     rpc: &NodeRpc,
@@ -39,10 +33,6 @@ pub(super) async fn create(
         }
     };
     let (Some(name), Some(node)) = (name, node) else { return Err(violations.into()) };
-    if let Some(key) = node.metadata.annotations.iter().flatten().map(|(key, _)| key).find(|key| is_own(key)) {
-        let problem = format!("{key:?} is nodeward's own: leave out keys with the prefix {ANNOTATION_PREFIX:?}");
-        violations.add("node.metadata.annotations", problem);
-    }
     violations.or(())?;
     carry_out(rpc, mutation, name, |mutator, mutation, name| async move {
         mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))
@@ -102,7 +92,7 @@ pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>)
     let (Some(name), Some(patch)) = (name, patch) else { return Err(violations.into()) };
     violations.or(())?;
     carry_out(rpc, mutation, name, |mutator, mutation, name| async move {
-        mutator.patch(&mutation, name.as_str(), &patch).await.map_err(in_field("patch"))
+        Box::pin(mutator.patch(&mutation, name.as_str(), &patch)).await.map_err(in_field("patch"))
     })
     .await
 }
@@ -175,38 +165,47 @@ pub(super) async fn delete_collection(
         return Err(violations.into());
     };
     violations.or(())?;
-    let span = begin_span(&mutation);
     let mutator = rpc.cluster.mutator().clone();
     let names = to_the_end(rpc, async move {
+        let span = MutationSpan::current();
         let matches = |node: &Node| selection.matches(node);
         let set_etag = Some(request.etag.as_str()).filter(|etag| !etag.is_empty());
         let collection = Collection { matches: &matches, expected_count, set_etag, propagation };
-        let result = mutator.delete_collection(&mutation, &collection).await;
-        let outcome = result.as_ref().map_or(telemetry::Outcome::Failed, |(_, outcome)| (*outcome).into());
-        span.outcome(outcome);
-        Ok(result?.0)
+        match mutator.delete_collection(&mutation, &collection).await {
+            Ok((names, outcome)) => {
+                span.nodes(&names).outcome(outcome.into());
+                Ok(names)
+            }
+            Err(error) => {
+                span.outcome(telemetry::Outcome::Failed);
+                Err(error)
+            }
+        }
     })
     .await?;
     let deleted_nodes = names.into_iter().map(|name| format!("nodes/{name}")).collect();
     Ok(Response::new(v1::DeleteNodesResponse { deleted_nodes }))
 }
 
-/// The mutation, the request and what is wrong so far.
+/// The mutation, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
 fn begin<R: Change>(request: Request<R>) -> (Mutation, R, Violations) {
     let mut violations = Violations::default();
-    let mutation = mutation(request.get_ref(), request.metadata(), &mut violations);
+    let common = request.get_ref().common();
+    let span = MutationSpan::current();
+    span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
+    let mutation = mutation::<R>(common, request.metadata(), &mut violations);
     (mutation, request.into_inner(), violations)
 }
 
 /// The Kubernetes object of a node that is to be created; what may be set is checked as in an update of everything.
 fn parse_new_node(node: &v1::Node) -> Result<Node, Violations> {
     let everything = prost_types::FieldMask { paths: vec!["*".to_owned()] };
-    NodeUpdate::parse(node, Some(&everything), Target::Node)?;
+    let mut violations = Violations::default();
+    for target in [Target::Node, Target::Status] {
+        violations.take(NodeUpdate::parse(node, Some(&everything), target));
+    }
+    violations.or(())?;
     convert::from_contract(node).map_err(|found| found.under("node"))
-}
-
-fn is_own(annotation: &str) -> bool {
-    annotation.starts_with(ANNOTATION_PREFIX)
 }
 
 /// Carries out a change of one node and answers with the node.
@@ -219,10 +218,10 @@ async fn carry_out<F>(
 where
     F: Future<Output = Result<Changed, Error>> + Send + 'static,
 {
-    let span = begin_span(&mutation);
-    span.node(name.as_str());
-    let work = Box::pin(change(rpc.cluster.mutator().clone(), Arc::new(mutation), name));
+    let cluster = rpc.cluster.clone();
+    let work = Box::pin(change(cluster.mutator().clone(), Arc::new(mutation), name.clone()));
     let changed = to_the_end(rpc, async move {
+        let span = MutationSpan::current();
         let result = work.await;
         match &result {
             Ok(changed) => {
@@ -230,6 +229,8 @@ where
                 span.changed_fields(&changed.changed_paths).outcome(changed.outcome.into());
             }
             Err(_) => {
+                let node = cluster.store().get(name.as_str());
+                span.node_uid(node.and_then(|view| view.object().metadata.uid.clone()).unwrap_or_default().as_str());
                 span.outcome(telemetry::Outcome::Failed);
             }
         }
@@ -237,13 +238,6 @@ where
     })
     .await?;
     Ok(Response::new(convert::to_contract(&changed.node)))
-}
-
-fn begin_span(mutation: &Mutation) -> MutationSpan {
-    let span = MutationSpan::current();
-    let request_id = mutation.request.as_ref().map(|request| request.id.to_string()).unwrap_or_default();
-    span.request(&request_id, &mutation.reason, mutation.validate_only);
-    span
 }
 
 /// Runs a change in a task of its own: it goes on if the client leaves, and the server waits for it when it stops.
@@ -271,61 +265,12 @@ fn parse_propagation(number: i32, violations: &mut Violations) -> Option<Propaga
     }
 }
 
-fn parse_patch(request: &v1::PatchNodeRequest, violations: &mut Violations) -> Option<NodePatch> {
-    let is_apply = request.r#type == i32::from(PatchType::Apply);
-    let subresource = match PatchedSubresource::try_from(request.subresource) {
-        Ok(PatchedSubresource::Unspecified) => Some(Subresource::Main),
-        Ok(PatchedSubresource::Status) => Some(Subresource::Status),
-        Err(_) => {
-            violations.add("subresource", "must be SUBRESOURCE_UNSPECIFIED (0) or SUBRESOURCE_STATUS (1)");
-            None
-        }
-    };
-    let manager = parse_manager(&request.field_manager, is_apply, violations);
-    if request.force && !is_apply {
-        violations.add("force", "must not be set: only an apply patch has conflicts to force");
-    }
-    let format = parse_format(request, violations);
-    Some(NodePatch { format: format?, subresource: subresource?, manager })
-}
-
-fn parse_manager(manager: &str, is_apply: bool, violations: &mut Violations) -> Option<String> {
-    let is_printable = manager.chars().all(|character| !character.is_control());
-    if manager.len() > LONGEST_MANAGER || !is_printable {
-        violations.add("field_manager", format!("must have at most {LONGEST_MANAGER} printable characters"));
-    } else if manager.is_empty() && is_apply {
-        violations.add("field_manager", "is required for an apply patch: the fields will belong to it");
-    }
-    Some(manager).filter(|manager| !manager.is_empty()).map(str::to_owned)
-}
-
-fn parse_format(request: &v1::PatchNodeRequest, violations: &mut Violations) -> Option<PatchFormat> {
-    let parsed = match PatchType::try_from(request.r#type) {
-        Ok(PatchType::Json) => serde_json::from_str(&request.patch).map(PatchFormat::Json),
-        Ok(PatchType::Merge) => serde_json::from_str(&request.patch).map(PatchFormat::Merge),
-        Ok(PatchType::StrategicMerge) => serde_json::from_str(&request.patch).map(PatchFormat::StrategicMerge),
-        Ok(PatchType::Apply) => serde_json::from_str::<Map<String, Value>>(&request.patch)
-            .map(|body| PatchFormat::Apply { body, force: request.force }),
-        Ok(PatchType::Unspecified) | Err(_) => {
-            violations.add("type", "is required: PATCH_TYPE_JSON, _MERGE, _STRATEGIC_MERGE or _APPLY (1 to 4)");
-            return None;
-        }
-    };
-    violations.take(parsed.map_err(|error| {
-        let form = if request.r#type == i32::from(PatchType::Json) {
-            "an array of operations as RFC 6902 has them"
-        } else {
-            "an object in Kubernetes' field names"
-        };
-        Violation::new("patch", format!("must be JSON, {form}: {error}"))
-    }))
-}
-
 impl From<Outcome> for telemetry::Outcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Changed => Self::Changed,
-            Outcome::Unchanged | Outcome::Validated => Self::Unchanged,
+            Outcome::Unchanged => Self::Unchanged,
+            Outcome::Validated => Self::Validated,
             Outcome::Replayed => Self::Replayed,
         }
     }

@@ -4,6 +4,7 @@ mod change;
 mod complete;
 mod context;
 mod node;
+mod patch;
 mod read;
 mod request;
 mod status;

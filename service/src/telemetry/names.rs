@@ -64,10 +64,14 @@ pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
 pub const REQUEST_ID: &str = "nodeward.request_id";
 /// The `reason` that the caller gave for a change.
 pub const REASON: &str = "nodeward.reason";
-/// What became of a change: `changed`, `unchanged`, `replayed` or `failed`.
+/// What became of a change: `changed`, `unchanged`, `validated`, `replayed` or `failed`.
 pub const OUTCOME: &str = "nodeward.outcome";
 /// The paths of the fields that a change has changed.
 pub const CHANGED_FIELDS: &str = "nodeward.changed_fields";
+/// How many nodes a change of several has changed.
+pub const NODE_COUNT: &str = "nodeward.node.count";
+/// Which nodes a change of several has changed, by their names; the first of many.
+pub const NODE_NAMES: &str = "nodeward.node.names";
 /// Whether a change was only tried (`validate_only`).
 pub const VALIDATE_ONLY: &str = "nodeward.validate_only";
 /// The reason of the `google.rpc.ErrorInfo` of a failed call, for example `ETAG_MISMATCH`.

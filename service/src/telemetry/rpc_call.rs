@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderMap;
 use opentelemetry::trace::{Status as SpanStatus, TraceContextExt as _, TraceId};
@@ -14,6 +14,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::methods::{self, Method};
 use super::mutation::{Outcome, Record};
 use super::{names, propagation};
+use crate::grpc_timeout;
 
 /// The longest name of an unknown method that is taken over, in bytes.
 const MAX_ORIGINAL: usize = 128;
@@ -60,7 +61,7 @@ impl Call {
             trace_id,
             method: known.map(|(_, method)| method),
             record,
-            deadline: deadline(headers),
+            deadline: grpc_timeout::of(headers).and_then(|timeout| Instant::now().checked_add(timeout)),
             open: true,
         }
     }
@@ -178,23 +179,6 @@ fn other_span(original: &str) -> Span {
     let original: String = original.chars().filter(char::is_ascii_graphic).take(MAX_ORIGINAL).collect();
     span.set_attribute(names::RPC_METHOD_ORIGINAL, original);
     span
-}
-
-/// When the caller stops waiting, as `grpc-timeout` says: at most 8 digits and a unit.
-fn deadline(headers: &HeaderMap) -> Option<Instant> {
-    let timeout = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
-    let count = digits.parse::<u32>().ok()?;
-    let unit = match unit {
-        "H" => Duration::from_secs(3600),
-        "M" => Duration::from_secs(60),
-        "S" => Duration::from_secs(1),
-        "m" => Duration::from_millis(1),
-        "u" => Duration::from_micros(1),
-        "n" => Duration::from_nanos(1),
-        _ => return None,
-    };
-    Instant::now().checked_add(unit.checked_mul(count)?)
 }
 
 /// Whether a status says that the server failed, not that the request can't be served.

@@ -70,7 +70,7 @@ impl From<Error> for Sent {
 impl Mutator {
     /// Carries out a change of the node of this name.
     pub(super) async fn change(&self, mutation: &Mutation, name: &str, change: &impl Change) -> Result<Changed, Error> {
-        self.refuse_foreign_request(mutation, name)?;
+        self.refuse_reuse(mutation, name)?;
         let mut basis = self.cached(name);
         for attempt in 0..ATTEMPTS {
             let decided = match decide(mutation, change, basis.node.as_ref()) {
