@@ -1,9 +1,10 @@
 //! How each component is run: its flags and its files. What is unusual about a flag is said beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::build::Binaries;
 use crate::component::Component;
+use crate::layout::Layout;
 use crate::pki::Pki;
 use crate::ports::ReservedPort;
 use crate::process::{Environment, Spec};
@@ -34,44 +35,6 @@ impl Ports {
     pub(crate) fn assign(reserved: Vec<ReservedPort>) -> Option<Self> {
         let [etcd, etcd_peer, api_server, controller_manager, scheduler, kwok] = reserved.try_into().ok()?;
         Some(Self { etcd, etcd_peer, api_server, controller_manager, scheduler, kwok })
-    }
-}
-
-/// Where the files of one sandbox are.
-#[derive(Debug, Clone)]
-pub(crate) struct Layout {
-    pub(crate) dir: PathBuf,
-}
-
-impl Layout {
-    pub(crate) fn pki(&self) -> PathBuf {
-        self.dir.join("pki")
-    }
-
-    pub(crate) fn etcd_data(&self) -> PathBuf {
-        self.dir.join("etcd")
-    }
-
-    pub(crate) fn logs(&self) -> PathBuf {
-        self.dir.join("logs")
-    }
-
-    pub(crate) fn log(&self, name: &str) -> PathBuf {
-        self.logs().join(format!("{name}.log"))
-    }
-
-    /// The administrator's kubeconfig.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.dir.join("kubeconfig")
-    }
-
-    /// The kubeconfig of a component.
-    pub(crate) fn kubeconfig_of(&self, client: &str) -> PathBuf {
-        self.pki().join(format!("{client}.kubeconfig"))
-    }
-
-    pub(crate) fn kwok_config(&self) -> PathBuf {
-        self.dir.join("kwok.yaml")
     }
 }
 
@@ -121,7 +84,7 @@ impl Commands {
         Spec {
             program,
             args: name.map(Into::into).into_iter().chain(flags.0.into_iter().map(Into::into)).collect(),
-            environment: Environment::Home(self.layout.dir.clone()),
+            environment: Environment::Home(self.layout.home()),
             log: self.layout.log(component.name()),
         }
     }

@@ -126,7 +126,7 @@ pub enum SandboxError {
     /// A component did not become ready in time.
     #[error(
         "{component} was not ready after {after:.0?} ({last}). Its last log lines:\n{tail}\nThe whole log: {log}\n\
-         On a busy machine, try again; if it repeats, start from empty data (without --keep).",
+         On a busy machine, try again; if it repeats, start in an empty directory.",
         log = log.display()
     )]
     NotReady {
@@ -180,11 +180,27 @@ pub enum SandboxError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The directory holds data that was to be kept, and that a start without `--keep` would remove.
+    #[error(
+        "{dir} holds the data of a sandbox that was started with --keep: \
+         add --keep to go on with it, or remove the directory to start anew",
+        dir = dir.display()
+    )]
+    DirKept {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// There is no running sandbox to talk to.
     #[error("no sandbox is running{place}: start one with `cargo sandbox` in another terminal and run this again")]
     NoSandbox {
         /// ` in DIR`, or nothing.
         place: String,
+    },
+    /// There are several running sandboxes to talk to.
+    #[error("{} sandboxes are running: say which one with --dir\n{}", dirs.len(), listed(dirs))]
+    ManySandboxes {
+        /// Their directories.
+        dirs: Vec<PathBuf>,
     },
     /// A kubeconfig could not be read.
     #[error("cannot use the kubeconfig {path}: {source}", path = path.display())]
@@ -226,6 +242,10 @@ impl SandboxError {
     pub(crate) fn kube(action: impl Into<String>, source: kube::Error) -> Self {
         Self::Kube { action: action.into(), source: Box::new(source) }
     }
+}
+
+fn listed(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| format!("  {}", dir.display())).collect::<Vec<_>>().join("\n")
 }
 
 /// What `unwrap` and `expect` print in a test, where the message helps and the fields do not.

@@ -70,7 +70,11 @@ async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
         server.stop(SERVER_GRACE).await;
     }
     let kept = args.keep.then(|| sandbox.dir().to_path_buf());
-    sandbox.stop().await?;
+    match ended {
+        Ok(()) => sandbox.stop().await?,
+        // The message has named a log, which is to be read.
+        Err(_) => sandbox.stop_leaving_logs().await?,
+    }
     if let Some(dir) = kept {
         say(&format!("The data is kept: go on with `cargo sandbox --keep --dir {}`.", dir.display()));
     }
@@ -86,10 +90,7 @@ async fn serve(
     listen: Option<SocketAddr>,
     server: &mut Option<Companion>,
 ) -> Result<(), SandboxError> {
-    // A second sandbox does not take the place of one that somebody works with.
-    if nodeward_sandbox::find(None).is_err() {
-        nodeward_sandbox::make_current(sandbox.dir())?;
-    }
+    nodeward_sandbox::announce(sandbox.dir())?;
     let Some(listen) = listen else {
         greet(sandbox, None);
         return std::future::pending().await;

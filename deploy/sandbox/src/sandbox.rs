@@ -14,13 +14,15 @@ use tokio::process::Command;
 
 use crate::build::{self, KUBERNETES_VERSION};
 use crate::cache;
-use crate::commands::{Commands, Layout, Ports};
+use crate::commands::{Commands, Ports};
 use crate::component::Component;
 use crate::control_plane::ControlPlane;
-use crate::directory::{Directory, State};
+use crate::directory::Directory;
 use crate::error::SandboxError;
+use crate::layout::{self, Layout};
 use crate::pki::Pki;
 use crate::progress::Progress;
+use crate::running::State;
 use crate::seed::{nodes, workloads};
 use crate::{kubeconfig, kwok, ports};
 
@@ -75,12 +77,14 @@ impl Sandbox {
     /// The first start of a version builds it, which takes minutes. If the start fails, what was started is stopped;
     /// the logs stay until the next start.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let binaries = build::ensure(options.progress).await?;
+        // Before the build: nobody should wait for minutes to hear that the directory will not do.
         let (dir, keep) = (options.dir.clone(), options.keep);
         let directory = blocking(move || Directory::take(dir.as_deref(), keep)).await?;
+        let binaries = build::ensure(options.progress).await?;
 
-        let layout = Layout { dir: directory.path().to_path_buf() };
+        let layout = Layout::new(directory.path());
         cache::make_dir(&layout.logs())?;
+        cache::make_dir(&layout.home())?;
         let pki = Pki::ensure(&layout.pki())?;
         let reserved = ports::reserve(Ports::COUNT, &cache::root()?.join("ports"))?;
         let ports = Ports::assign(reserved).ok_or(SandboxError::NoFreePort { from: 0, to: 0 })?;
@@ -175,10 +179,19 @@ impl Sandbox {
 
     /// Stops everything in order. The data is removed unless it was to be kept.
     pub async fn stop(self) -> Result<(), SandboxError> {
+        self.end(&[]).await
+    }
+
+    /// As [`Sandbox::stop`], but the logs stay until the next start: for when something has died, and they say why.
+    pub async fn stop_leaving_logs(self) -> Result<(), SandboxError> {
+        self.end(&[layout::LOGS]).await
+    }
+
+    async fn end(self, leaving: &'static [&'static str]) -> Result<(), SandboxError> {
         self.control_plane.stop().await;
         let Self { directory, control_plane, .. } = self;
         drop(control_plane);
-        blocking(move || directory.release()).await
+        blocking(move || directory.release(leaving)).await
     }
 
     async fn bring_up(&self, options: &SandboxOptions) -> Result<(), SandboxError> {

@@ -34,6 +34,15 @@ fn without_go_the_message_says_what_to_install() {
 }
 
 #[test]
+fn a_directory_that_will_not_do_is_refused_before_the_build() {
+    let (cache, dir) = (cache("touch $here/built; exit 1"), tempfile::tempdir().unwrap());
+    fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
+    let (_, said) = run(sandbox(&cache).arg("--dir").arg(dir.path()));
+    assert!(said.contains("was not made by a sandbox"), "{said}");
+    assert!(!cache.path().join("built").exists());
+}
+
+#[test]
 fn a_killed_sandbox_leaves_no_build_behind() {
     // The compiler is found by its command line.
     let cache = cache("sh -c 'while :; do sleep 1; done' $here/compiler & touch $here/compiling; wait");
