@@ -29,21 +29,27 @@ pub fn sandbox(dir: &Path, more: &[&str]) -> Command {
 
 /// Starts a sandbox in `dir` and waits until it says that it runs.
 pub fn start(dir: &Path, more: &[&str]) -> Child {
-    greeted(&mut sandbox(dir, more)).0
+    let mut child = spawn(&mut sandbox(dir, more));
+    greeting(&mut child);
+    child
 }
 
-/// Starts a sandbox and waits until it has said all that it says to begin with, which is returned.
-pub fn greeted(command: &mut Command) -> (Child, String) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+/// Starts the program.
+pub fn spawn(command: &mut Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until the sandbox runs, and has said all that there is to say of it.
+pub fn greeting(child: &mut Child) -> String {
     let mut greeting = String::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         greeting.push_str(&line.unwrap());
         greeting.push('\n');
         if greeting.ends_with("Ctrl-C stops it.\n") {
-            return (child, greeting);
+            return greeting;
         }
     }
-    panic!("the sandbox did not start: {}", stderr(&mut child));
+    panic!("the sandbox did not start: {}", stderr(child));
 }
 
 /// Ends a sandbox in good order.
