@@ -21,9 +21,10 @@ const HOME: &str = "home";
 const KUBECONFIG: &str = "kubeconfig";
 const KWOK: &str = "kwok.yaml";
 const PKI: &str = "pki";
+const SEEDED: &str = "seeded";
 
 /// All that a sandbox leaves, but for the lock.
-pub(crate) const ENTRIES: [&str; 8] = [STATE, KEEP, ETCD, LOGS, HOME, KUBECONFIG, KWOK, PKI];
+pub(crate) const ENTRIES: [&str; 9] = [STATE, KEEP, ETCD, LOGS, HOME, KUBECONFIG, KWOK, PKI, SEEDED];
 
 /// Where the files of one sandbox are.
 #[derive(Debug, Clone)]
@@ -55,6 +56,11 @@ impl Layout {
     /// Where the components are at home, and work.
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.join(HOME)
+    }
+
+    /// Says that the demo's workloads have run.
+    pub(crate) fn seeded(&self) -> PathBuf {
+        self.dir.join(SEEDED)
     }
 
     /// The administrator's kubeconfig.

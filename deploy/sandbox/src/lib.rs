@@ -46,4 +46,4 @@ pub use kwok::{MANAGED_LABEL, MANAGED_VALUE};
 pub use progress::{Progress, Step, say};
 pub use running::{State, announce, find};
 pub use sandbox::{Sandbox, SandboxOptions};
-pub use seed::workloads::{NAMESPACE as DEMO_NAMESPACE, SYSTEM_NAMESPACE};
+pub use seed::workloads::NAMESPACE as DEMO_NAMESPACE;

@@ -202,16 +202,17 @@ impl Sandbox {
         let client = self.client().await?;
         step.done();
 
-        workloads::make_system_namespace(&client).await?;
         let names = nodes::names(options.nodes);
         self.made.store(names.len().max(self.count_kept(options, &client).await?), Ordering::Relaxed);
         if !names.is_empty() {
             let step = progress.step(format!("Making {} nodes", names.len()));
-            nodes::create(&client, &names, 0, Some(&step)).await?;
-            nodes::wait_ready(&client, &names, &logs, Some(&step)).await?;
+            let created = nodes::create(&client, &names, 0, Some(&step)).await?;
+            // Not for those that were kept: they are as their user left them, and need never be Ready.
+            nodes::wait_ready(&client, &created, &logs, Some(&step)).await?;
             step.done();
         }
-        if options.seed_workloads && options.nodes > 0 {
+        let seeded = self.control_plane.commands.layout.seeded();
+        if options.seed_workloads && options.nodes > 0 && !seeded.exists() {
             let step = progress.step("Running the demo's workloads");
             let apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=nodeward-sandbox", "-f", "-"];
             let output = self.kubectl_with(apply, workloads::MANIFEST).await?;
@@ -220,6 +221,8 @@ impl Sandbox {
                 return Err(SandboxError::Kubectl { what: "apply of the demo's workloads", output });
             }
             workloads::wait_running(&client, &logs, &step).await?;
+            // From here on they are the user's.
+            cache::write_atomically(&seeded, "")?;
             step.done();
         }
         self.control_plane.all_ready().await?;

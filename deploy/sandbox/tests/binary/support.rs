@@ -20,10 +20,13 @@ pub fn program(args: &[&str]) -> Command {
     command
 }
 
-/// The program as it runs a sandbox in `dir`, without nodes.
+/// The program as it runs a sandbox in `dir`, without nodes unless there are to be `--nodes`.
 pub fn sandbox(dir: &Path, more: &[&str]) -> Command {
-    let mut command = program(&["--nodes", "0"]);
-    command.args(more).arg("--dir").arg(dir);
+    let mut command = program(more);
+    if !more.iter().any(|flag| flag.starts_with("--nodes")) {
+        command.arg("--nodes=0");
+    }
+    command.arg("--dir").arg(dir);
     command
 }
 
