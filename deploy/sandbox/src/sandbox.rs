@@ -20,7 +20,7 @@ use crate::control_plane::ControlPlane;
 use crate::directory::Directory;
 use crate::error::SandboxError;
 use crate::layout::{self, Layout};
-use crate::pki::Pki;
+use crate::pki::{ETCD_CLIENT, Pki};
 use crate::progress::Progress;
 use crate::running::State;
 use crate::seed::{nodes, workloads};
@@ -271,10 +271,11 @@ impl Sandbox {
 
 fn write_configs(commands: &Commands, url: &str) -> Result<(), SandboxError> {
     let Commands { layout, pki, .. } = commands;
-    kubeconfig::write(&layout.kubeconfig(), url, pki, "admin")?;
+    kubeconfig::write(&layout.kubeconfig(), url, &pki.ca(), pki, "admin")?;
     for client in ["controller-manager", "scheduler", "kwok"] {
-        kubeconfig::write(&layout.kubeconfig_of(client), url, pki, client)?;
+        kubeconfig::write(&layout.kubeconfig_of(client), url, &pki.ca(), pki, client)?;
     }
+    kubeconfig::write(&layout.kubeconfig_of(ETCD_CLIENT), &commands.etcd_url(), &pki.etcd_ca(), pki, ETCD_CLIENT)?;
     kwok::write_config(&layout.kwok_config())
 }
 
