@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::{WITH_SERVER, WITHOUT_SERVER, processes, signal, start, stderr, until};
+use crate::support::{WITH_SERVER, WITHOUT_SERVER, is_paused, processes, signal, start, stderr, until};
 
 /// A log that is to be read must outlive the sandbox.
 fn assert_named_and_there(log: &Path, said: &str) {
@@ -25,6 +25,8 @@ fn a_killed_sandbox_leaves_no_process_behind_even_paused_ones() {
     }
     let (paused, _) = before.iter().find(|(_, line)| line.contains("kube-scheduler")).unwrap();
     signal(*paused, Signal::STOP);
+    // The kernel wakes what is paused when the sandbox is gone, but not what is only about to be.
+    until("the pause", || is_paused(*paused));
     child.kill().unwrap();
     child.wait().unwrap();
     until("the end of all processes", || processes(dir.path()).is_empty());

@@ -83,6 +83,13 @@ pub fn processes(dir: &Path) -> Vec<(u32, String)> {
     pids.filter_map(of).filter(|(_, line)| line.contains(&dir.display().to_string())).collect()
 }
 
+/// Whether all threads of a process have stopped.
+pub fn is_paused(pid: u32) -> bool {
+    let mut threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stopped = |thread: &Path| fs::read_to_string(thread.join("stat")).is_ok_and(|stat| stat.contains(") T "));
+    threads.all(|thread| stopped(&thread.unwrap().path()))
+}
+
 /// Waits for a condition, but not for ever.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
