@@ -11,11 +11,12 @@ use kube::{Client, Config};
 use crate::error::SandboxError;
 use crate::pki::{self, Pki};
 
-/// Writes a kubeconfig for one of the clients of the PKI. It needs no other file: it can be copied anywhere.
-pub(crate) fn write(path: &Path, server: &str, pki: &Pki, client: &str) -> Result<(), SandboxError> {
+/// Writes a kubeconfig for one of the clients of the PKI, and for a server with a certificate of `ca`. It needs no other
+/// file: it can be copied anywhere.
+pub(crate) fn write(path: &Path, server: &str, ca: &Path, pki: &Pki, client: &str) -> Result<(), SandboxError> {
     let encoded =
         |path: &Path| fs::read(path).map(|bytes| STANDARD.encode(bytes)).map_err(|e| SandboxError::io("read", path, e));
-    let (ca, cert, key) = (encoded(&pki.ca())?, encoded(&pki.cert(client))?, encoded(&pki.key(client))?);
+    let (ca, cert, key) = (encoded(ca)?, encoded(&pki.cert(client))?, encoded(&pki.key(client))?);
     let text = format!(
         "apiVersion: v1
 kind: Config

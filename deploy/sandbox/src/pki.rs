@@ -1,7 +1,9 @@
-//! The sandbox's own public key infrastructure: one certificate authority, and what each component needs from it.
+//! The sandbox's own public key infrastructure: an authority for the cluster, one for etcd, and what each component needs
+//! from them.
 //!
 //! All certificates are X.509 v3 and the serving ones carry subject alternative names: rustls refuses anything less.
-//! The files are made once per directory; a kept sandbox finds them again, so kubeconfigs handed out stay valid.
+//! The files are made once per directory; a kept sandbox finds them again, so certificates and tokens that were handed
+//! out stay valid. Kubeconfigs do not: the apiserver's port is another at each start.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -15,16 +17,21 @@ use rcgen::{
 use crate::cache;
 use crate::error::SandboxError;
 
-/// The clients that get a certificate: file name, common name (the user), organisation (the group).
+/// The clients of the cluster that get a certificate: file name, common name (the user), organisation (the group).
 ///
 /// kwok is every fake kubelet at once, so no role of a single node fits it: it is an administrator.
-const CLIENTS: [(&str, &str, Option<&str>); 5] = [
+const CLIENTS: [(&str, &str, Option<&str>); 4] = [
     ("admin", "sandbox-admin", Some("system:masters")),
-    ("apiserver-etcd-client", "kube-apiserver", None),
     ("controller-manager", "system:kube-controller-manager", None),
     ("scheduler", "system:kube-scheduler", None),
     ("kwok", "kwok", Some("system:masters")),
 ];
+
+/// The one client of etcd: who it lets in may do everything there.
+pub(crate) const ETCD_CLIENT: &str = "apiserver-etcd-client";
+
+/// Written last. Its name is another one whenever there is more to make, and an older sandbox that was kept gets it all.
+const COMPLETE: &str = "complete-2";
 
 /// The names by which the serving components can be reached.
 const SERVING_NAMES: [&str; 6] = [
@@ -46,8 +53,7 @@ impl Pki {
     /// Uses the files in `dir`, or makes them if there are none.
     pub fn ensure(dir: &Path) -> Result<Self, SandboxError> {
         let pki = Self { dir: dir.to_path_buf() };
-        // Written last: if it is there, so is everything else.
-        let complete = dir.join("complete");
+        let complete = dir.join(COMPLETE);
         if !complete.exists() {
             cache::make_dir(dir)?;
             pki.generate()?;
@@ -56,17 +62,23 @@ impl Pki {
         Ok(pki)
     }
 
-    /// The certificate of the authority.
+    /// The certificate of the cluster's authority.
     pub fn ca(&self) -> PathBuf {
         self.dir.join("ca.crt")
     }
 
-    /// The key of the authority; the controller-manager signs node certificates with it.
+    /// The key of the cluster's authority; the controller-manager signs certificates with it, for nodes and others.
     pub fn ca_key(&self) -> PathBuf {
         self.dir.join("ca.key")
     }
 
-    /// The certificate of `name`: `serving`, or one of the clients.
+    /// The certificate of etcd's authority. It is another one since a certificate of the cluster, which many may ask for,
+    /// must not open the store behind it.
+    pub fn etcd_ca(&self) -> PathBuf {
+        self.dir.join("etcd-ca.crt")
+    }
+
+    /// The certificate of `name`: `serving`, `etcd`, or one of the clients.
     pub fn cert(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.crt"))
     }
@@ -87,25 +99,22 @@ impl Pki {
     }
 
     fn generate(&self) -> Result<(), SandboxError> {
-        let ca_key = KeyPair::generate()?;
-        let mut ca = params(Vec::new(), "nodeward-sandbox-ca", None)?;
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-        write_public(&self.ca(), &ca.self_signed(&ca_key)?.pem())?;
-        write_private(&self.ca_key(), &ca_key.serialize_pem())?;
-        let issuer = Issuer::new(ca, ca_key);
-
-        let names = SERVING_NAMES.map(String::from).to_vec();
-        let mut serving = params(names, "nodeward-sandbox", None)?;
-        // etcd's peer connection presents its serving certificate as a client too.
-        serving.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue("serving", serving, &issuer)?;
-
+        let (cluster, key) = authority("nodeward-sandbox-ca", &self.ca())?;
+        write_private(&self.ca_key(), &key.serialize_pem())?;
+        let cluster = Issuer::new(cluster, key);
+        self.issue("serving", server()?, &cluster)?;
         for (file, user, group) in CLIENTS {
-            let mut client = params(Vec::new(), user, group)?;
-            client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            self.issue(file, client, &issuer)?;
+            self.issue(file, client(user, group)?, &cluster)?;
         }
+
+        // Nobody needs the key of this one again.
+        let (etcd, key) = authority("nodeward-sandbox-etcd-ca", &self.etcd_ca())?;
+        let etcd = Issuer::new(etcd, key);
+        let mut server = server()?;
+        // It is its own client and peer, with this certificate.
+        server.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        self.issue("etcd", server, &etcd)?;
+        self.issue(ETCD_CLIENT, client("kube-apiserver", None)?, &etcd)?;
 
         let service_account = KeyPair::generate()?;
         write_private(&self.service_account_key(), &service_account.serialize_pem())?;
@@ -122,6 +131,28 @@ impl Pki {
         write_public(&self.cert(name), &params.signed_by(&key, issuer)?.pem())?;
         write_private(&self.key(name), &key.serialize_pem())
     }
+}
+
+/// Makes an authority, and writes its certificate.
+fn authority(name: &str, cert: &Path) -> Result<(CertificateParams, KeyPair), SandboxError> {
+    let key = KeyPair::generate()?;
+    let mut params = params(Vec::new(), name, None)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    write_public(cert, &params.self_signed(&key)?.pem())?;
+    Ok((params, key))
+}
+
+fn server() -> Result<CertificateParams, SandboxError> {
+    let mut params = params(SERVING_NAMES.map(String::from).to_vec(), "nodeward-sandbox", None)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
+}
+
+fn client(user: &str, group: Option<&str>) -> Result<CertificateParams, SandboxError> {
+    let mut params = params(Vec::new(), user, group)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    Ok(params)
 }
 
 fn params(
@@ -176,12 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn every_certificate_is_version_3_and_signed_by_the_authority() {
+    fn every_certificate_is_version_3_and_signed_by_the_authority_of_those_who_trust_it() {
         let (_dir, pki) = made();
-        let ca = der(&pki.ca());
+        let of_the_cluster = CLIENTS.map(|(file, ..)| file).into_iter().chain(["serving"]);
+        assert_signed(&pki, &pki.ca(), of_the_cluster);
+        assert_signed(&pki, &pki.etcd_ca(), ["etcd", ETCD_CLIENT]);
+    }
+
+    fn assert_signed(pki: &Pki, ca: &Path, names: impl IntoIterator<Item = &'static str>) {
+        let ca = der(ca);
         let ca = parse_x509_certificate(&ca).unwrap().1;
         assert!(ca.is_ca());
-        for name in CLIENTS.map(|(file, ..)| file).into_iter().chain(["serving"]) {
+        for name in names {
             let cert = der(&pki.cert(name));
             let cert = parse_x509_certificate(&cert).unwrap().1;
             assert_eq!(cert.version(), X509Version::V3, "{name}");

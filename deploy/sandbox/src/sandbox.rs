@@ -14,13 +14,15 @@ use tokio::process::Command;
 
 use crate::build::{self, KUBERNETES_VERSION};
 use crate::cache;
-use crate::commands::{Commands, Layout, Ports};
+use crate::commands::{Commands, Ports};
 use crate::component::Component;
 use crate::control_plane::ControlPlane;
-use crate::directory::{Directory, State};
+use crate::directory::Directory;
 use crate::error::SandboxError;
-use crate::pki::Pki;
+use crate::layout::{self, Layout};
+use crate::pki::{ETCD_CLIENT, Pki};
 use crate::progress::Progress;
+use crate::running::State;
 use crate::seed::{nodes, workloads};
 use crate::{kubeconfig, kwok, ports};
 
@@ -75,12 +77,14 @@ impl Sandbox {
     /// The first start of a version builds it, which takes minutes. If the start fails, what was started is stopped;
     /// the logs stay until the next start.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let binaries = build::ensure(options.progress).await?;
+        // Before the build: nobody should wait for minutes to hear that the directory will not do.
         let (dir, keep) = (options.dir.clone(), options.keep);
         let directory = blocking(move || Directory::take(dir.as_deref(), keep)).await?;
+        let binaries = build::ensure(options.progress).await?;
 
-        let layout = Layout { dir: directory.path().to_path_buf() };
+        let layout = Layout::new(directory.path());
         cache::make_dir(&layout.logs())?;
+        cache::make_dir(&layout.home())?;
         let pki = Pki::ensure(&layout.pki())?;
         let reserved = ports::reserve(Ports::COUNT, &cache::root()?.join("ports"))?;
         let ports = Ports::assign(reserved).ok_or(SandboxError::NoFreePort { from: 0, to: 0 })?;
@@ -175,10 +179,19 @@ impl Sandbox {
 
     /// Stops everything in order. The data is removed unless it was to be kept.
     pub async fn stop(self) -> Result<(), SandboxError> {
+        self.end(&[]).await
+    }
+
+    /// As [`Sandbox::stop`], but the logs stay until the next start: for when something has died, and they say why.
+    pub async fn stop_leaving_logs(self) -> Result<(), SandboxError> {
+        self.end(&[layout::LOGS]).await
+    }
+
+    async fn end(self, leaving: &'static [&'static str]) -> Result<(), SandboxError> {
         self.control_plane.stop().await;
         let Self { directory, control_plane, .. } = self;
         drop(control_plane);
-        blocking(move || directory.release()).await
+        blocking(move || directory.release(leaving)).await
     }
 
     async fn bring_up(&self, options: &SandboxOptions) -> Result<(), SandboxError> {
@@ -189,16 +202,17 @@ impl Sandbox {
         let client = self.client().await?;
         step.done();
 
-        workloads::make_system_namespace(&client).await?;
         let names = nodes::names(options.nodes);
         self.made.store(names.len().max(self.count_kept(options, &client).await?), Ordering::Relaxed);
         if !names.is_empty() {
             let step = progress.step(format!("Making {} nodes", names.len()));
-            nodes::create(&client, &names, 0, Some(&step)).await?;
-            nodes::wait_ready(&client, &names, &logs, Some(&step)).await?;
+            let created = nodes::create(&client, &names, 0, Some(&step)).await?;
+            // Not for those that were kept: they are as their user left them, and need never be Ready.
+            nodes::wait_ready(&client, &created, &logs, Some(&step)).await?;
             step.done();
         }
-        if options.seed_workloads && options.nodes > 0 {
+        let seeded = self.control_plane.commands.layout.seeded();
+        if options.seed_workloads && options.nodes > 0 && !seeded.exists() {
             let step = progress.step("Running the demo's workloads");
             let apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=nodeward-sandbox", "-f", "-"];
             let output = self.kubectl_with(apply, workloads::MANIFEST).await?;
@@ -207,6 +221,8 @@ impl Sandbox {
                 return Err(SandboxError::Kubectl { what: "apply of the demo's workloads", output });
             }
             workloads::wait_running(&client, &logs, &step).await?;
+            // From here on they are the user's.
+            cache::write_atomically(&seeded, "")?;
             step.done();
         }
         self.control_plane.all_ready().await?;
@@ -255,10 +271,11 @@ impl Sandbox {
 
 fn write_configs(commands: &Commands, url: &str) -> Result<(), SandboxError> {
     let Commands { layout, pki, .. } = commands;
-    kubeconfig::write(&layout.kubeconfig(), url, pki, "admin")?;
+    kubeconfig::write(&layout.kubeconfig(), url, &pki.ca(), pki, "admin")?;
     for client in ["controller-manager", "scheduler", "kwok"] {
-        kubeconfig::write(&layout.kubeconfig_of(client), url, pki, client)?;
+        kubeconfig::write(&layout.kubeconfig_of(client), url, &pki.ca(), pki, client)?;
     }
+    kubeconfig::write(&layout.kubeconfig_of(ETCD_CLIENT), &commands.etcd_url(), &pki.etcd_ca(), pki, ETCD_CLIENT)?;
     kwok::write_config(&layout.kwok_config())
 }
 

@@ -9,7 +9,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
 use nodeward_sandbox::{Component, DEMO_NAMESPACE, Sandbox, SandboxError, SandboxOptions};
 use serde_json::json;
 use tokio::sync::{OnceCell, RwLock};
@@ -103,6 +104,25 @@ async fn kubectl_and_the_apiserver_have_the_same_version() {
     assert_eq!(versions["clientVersion"]["gitVersion"], nodeward_sandbox::KUBERNETES_VERSION);
     assert_eq!(versions["serverVersion"]["gitVersion"], nodeward_sandbox::KUBERNETES_VERSION);
     assert_eq!(versions["serverVersion"]["minor"], "36");
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_cluster_does_not_open_etcd_not_even_an_administrators() {
+    let _undisturbed = DISTURBED.read().await;
+    let sandbox = sandbox().await;
+    let asked = async |kubeconfig: Kubeconfig| {
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let request = http::Request::get("/version").body(Vec::new()).unwrap();
+        Client::try_from(config).unwrap().request_text(request).await
+    };
+    let apiservers = Kubeconfig::read_from(sandbox.dir().join("pki/apiserver-etcd-client.kubeconfig")).unwrap();
+    let answer = asked(apiservers.clone()).await.unwrap();
+    assert!(answer.contains("etcdserver"), "{answer}");
+
+    let administrator = Kubeconfig::read_from(sandbox.kubeconfig_path()).unwrap();
+    let mut administrators = apiservers;
+    administrators.auth_infos[0].auth_info = administrator.auth_infos[0].auth_info.clone();
+    assert!(asked(administrators).await.is_err());
 }
 
 #[tokio::test]
