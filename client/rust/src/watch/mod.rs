@@ -152,7 +152,7 @@ impl Watch {
                 Some(stream) => stream,
                 closed => {
                     *has_received = false;
-                    let request = client.request(request.clone(), None).await?;
+                    let request = client.request(request.clone(), None, 0).await?;
                     closed.insert(client.service().watch_nodes(request).await?.into_inner())
                 }
             };
@@ -200,7 +200,9 @@ impl Watch {
         if !error.is_interruption() {
             return Err(error);
         }
-        self.pause = pause(self.next_delay(), &error).min(LONGEST_PAUSE);
+        // A server that wants to be left alone is left alone for as long as a watch ever pauses by itself.
+        let delay = pause(self.next_delay(), &error).unwrap_or_else(|| self.client.retry_policy().max_delay);
+        self.pause = delay.min(LONGEST_PAUSE);
         let kind = WatchEventKind::Interrupted { error, retry_in: self.pause };
         self.events.push_back(WatchEvent { kind, resume_token: self.view.resume_token() });
         Ok(())
