@@ -17,9 +17,23 @@ pub(crate) const TRACE_ID: &str = "x-trace-id";
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
+/// Who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The server, or something on the way to it that speaks gRPC.
+    Server,
+    /// The connection.
+    Connection,
+    /// The client, which did not send the request or did not get an answer.
+    Client,
+    /// The client, which could not read its token.
+    TokenFile,
+}
+
 #[derive(Debug)]
 struct Inner {
     code: Code,
+    origin: Origin,
     reason: Option<String>,
     message: String,
     violations: Vec<FieldViolation>,
@@ -101,13 +115,21 @@ impl Error {
     }
 
     /// Whether a watch goes on with its last token after this error. Besides what is retryable, these are streams that
-    /// something between client and server ended: the server itself gives every error a reason.
+    /// something between client and server ended (the server itself gives every error a reason), and connections on which
+    /// there was too much for the other side: HTTP/2's ENHANCE_YOUR_CALM.
     pub(crate) fn is_interruption(&self) -> bool {
-        self.is_retryable() || (self.code() == Code::Unknown && self.reason().is_none())
+        let is_calmed = self.0.origin == Origin::Connection && self.code() == Code::ResourceExhausted;
+        self.is_retryable() || is_calmed || (self.code() == Code::Unknown && self.reason().is_none())
     }
 
-    pub(crate) fn is_expired_token(&self) -> bool {
-        self.code() == Code::OutOfRange && self.reason() == Some("RESUME_TOKEN_EXPIRED")
+    /// Whether the server can't go on from a resume token (any more), but could without one.
+    pub(crate) fn is_about_resume_token(&self) -> bool {
+        matches!(self.reason(), Some("RESUME_TOKEN_EXPIRED" | "INVALID_RESUME_TOKEN"))
+    }
+
+    /// Whether the token file could not be used, which passes if it is just being replaced.
+    pub(crate) fn is_of_token_file(&self) -> bool {
+        self.0.origin == Origin::TokenFile
     }
 
     /// What the server said about sending the request again.
@@ -117,15 +139,21 @@ impl Error {
 
     /// An error of the caller that was found before anything was sent.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self::local(Code::InvalidArgument, message)
+        Self::local(Code::InvalidArgument, Origin::Client, message)
     }
 
     pub(crate) fn deadline(message: impl Into<String>) -> Self {
-        Self::local(Code::DeadlineExceeded, message)
+        Self::local(Code::DeadlineExceeded, Origin::Client, message)
     }
 
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self::local(Code::Unavailable, message)
+        Self::local(Code::Unavailable, Origin::Client, message)
+    }
+
+    /// The same error, as one of the token file.
+    pub(crate) fn of_token_file(mut self) -> Self {
+        self.0.origin = Origin::TokenFile;
+        self
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -143,9 +171,10 @@ impl Error {
         self
     }
 
-    fn local(code: Code, message: impl Into<String>) -> Self {
+    fn local(code: Code, origin: Origin, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             code,
+            origin,
             reason: None,
             message: message.into(),
             violations: Vec::new(),
@@ -171,7 +200,7 @@ impl Error {
             other => other,
         };
         let message = format!("the connection to the server failed: {}", chain(&status));
-        Self::local(code, message).with_source(status)
+        Self::local(code, Origin::Connection, message).with_source(status)
     }
 }
 
@@ -195,6 +224,7 @@ impl From<Status> for Error {
         };
         Self(Box::new(Inner {
             code: status.code(),
+            origin: Origin::Server,
             reason: info.map(|info| info.reason.clone()),
             message,
             violations: violations

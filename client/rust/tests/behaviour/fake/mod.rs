@@ -44,6 +44,8 @@ pub enum Step {
     Send(Box<WatchNodesResponse>),
     Fail(Status),
     End,
+    /// As the first step: the request is never answered.
+    Hang,
 }
 
 /// What happens to a request.

@@ -33,15 +33,17 @@ impl NodeService for Fake {
     async fn watch_nodes(&self, request: Request<WatchNodesRequest>) -> Result<Response<Watch>, Status> {
         self.note(request, Call::Watch);
         let mut steps = self.lock().watches.pop_front().unwrap_or_default();
-        if let Some(Step::Fail(status)) = steps.first() {
-            return Err(status.clone());
+        match steps.first() {
+            Some(Step::Fail(status)) => return Err(status.clone()),
+            Some(Step::Hang) => std::future::pending().await,
+            _ => {}
         }
         let ends = matches!(steps.last(), Some(Step::End | Step::Fail(_)));
-        steps.retain(|step| !matches!(step, Step::End));
+        steps.retain(|step| matches!(step, Step::Send(_) | Step::Fail(_)));
         let messages = stream::iter(steps.into_iter().map(|step| match step {
             Step::Send(message) => Ok(*message),
             Step::Fail(status) => Err(status),
-            Step::End => Err(Status::internal("filtered out")),
+            Step::End | Step::Hang => Err(Status::internal("filtered out")),
         }));
         Ok(Response::new(if ends { messages.boxed() } else { messages.chain(stream::pending()).boxed() }))
     }
