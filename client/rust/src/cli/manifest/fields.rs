@@ -65,6 +65,11 @@ impl Fields {
         })
     }
 
+    /// Takes an object and reads it.
+    pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.object(name).map(|object| self.inside(name, object, read))
+    }
+
     /// Takes a string.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.take(name, "a string", into_text)
@@ -83,6 +88,11 @@ impl Fields {
         self.take(name, "true or false", |value| value.as_bool())
     }
 
+    /// Takes a whole number of a type.
+    pub fn integer<T: TryFrom<i64>>(&mut self, name: &str) -> Option<T> {
+        self.take(name, "a whole number in its range", |value| T::try_from(value.as_i64()?).ok())
+    }
+
     /// Takes a time.
     pub fn time(&mut self, name: &str) -> Option<Timestamp> {
         self.take(name, "a time like 2026-01-31T12:00:00Z", |value| value.as_str()?.parse().ok())
@@ -90,10 +100,22 @@ impl Fields {
 
     /// Takes a map of strings.
     pub fn texts(&mut self, name: &str) -> BTreeMap<String, String> {
+        self.map(name, "a string", into_text)
+    }
+
+    /// Takes a map of amounts, which Kubernetes also takes as numbers.
+    pub fn quantities(&mut self, name: &str) -> BTreeMap<String, String> {
+        self.map(name, "a quantity: a string or a number", |value| match value {
+            Value::Number(number) => Some(number.to_string()),
+            other => into_text(other),
+        })
+    }
+
+    fn map(&mut self, name: &str, kind: &str, convert: fn(Value) -> Option<String>) -> BTreeMap<String, String> {
         let object = self.object(name).unwrap_or_default();
         self.inside(name, object, |fields| {
             let keys: Vec<String> = fields.rest.keys().cloned().collect();
-            keys.into_iter().filter_map(|key| fields.text(&key).map(|value| (key, value))).collect()
+            keys.into_iter().filter_map(|key| fields.take(&key, kind, convert).map(|value| (key, value))).collect()
         })
     }
 
