@@ -152,3 +152,51 @@ fn the_help_does_not_show_the_token() {
     let output = command.env("NODEWARD_TOKEN", "secret").output().unwrap();
     assert!(!String::from_utf8_lossy(&output.stdout).contains("secret"));
 }
+
+/// What `get a` sent as its token, and how it ended, with these variables and flags.
+fn token_sent(variables: &[(&str, &str)], flags: &[&str]) -> (i32, Option<String>) {
+    let cli = cli();
+    let mut command = cli.command(&[&["get", "a"], flags].concat());
+    command.envs(variables.iter().copied());
+    let code = Run::of(command.output().unwrap()).code;
+    let metadata = cli.fake.lock().metadata.clone();
+    let token = metadata.first().and_then(|one| one.get("authorization")).map(|one| one.to_str().unwrap().to_owned());
+    (code, token)
+}
+
+#[test]
+fn a_flag_for_the_token_overrides_both_variables() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "of-file").unwrap();
+    let path = file.path().to_str().unwrap();
+    let (of_file, of_flag) = ((0, Some("Bearer of-file".to_owned())), (0, Some("Bearer of-flag".to_owned())));
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN", "x")], &["--token-file", path]), of_file);
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN_FILE", "/nowhere")], &["--token", "of-flag"]), of_flag);
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN", "x")], &["--token", "of-flag"]), of_flag);
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN_FILE", path)], &[]), of_file);
+}
+
+#[test]
+fn two_variables_for_the_token_are_a_usage_error() {
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN", "x"), ("NODEWARD_TOKEN_FILE", "y")], &[]), (2, None));
+}
+
+#[test]
+fn a_variable_that_turns_something_on_takes_the_usual_words() {
+    let run = |value: &str| {
+        let mut command = bare_command(&["list", "--endpoint", "http://nodeward.invalid", "--timeout", "100ms"]);
+        Run::of(command.env("NODEWARD_PLAINTEXT", value).output().unwrap())
+    };
+    for on in ["1", "true", "yes", "on"] {
+        assert_eq!(run(on).code, 5, "{on}");
+    }
+    for off in ["0", "false", "no", "off"] {
+        assert!(run(off).err.contains("is not encrypted"), "{off}");
+    }
+    assert_eq!(run("maybe").code, 2);
+}
+
+#[test]
+fn a_timeout_of_millennia_is_no_error() {
+    cli().run(&["cordon", "a", "--timeout", "20000y"]).ok();
+}
