@@ -6,21 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::connection::ConnectionArgs;
+use crate::exit_code;
 use crate::output::Format;
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  the request failed, or requests failed in different ways
-  2  the command line or a file can't be used
-  3  not found
-  4  a conflict or a precondition: the etag, an existing value, the expected count
-  5  the server is unavailable or took too long
-  6  denied";
 
 /// Read, watch and change the nodes of a Kubernetes cluster through nodeward.
 #[derive(Debug, Parser)]
-#[command(name = "nodeward", version, after_help = EXIT_CODES)]
+#[command(name = "nodeward", version, after_help = exit_code::help())]
 pub struct Cli {
     #[command(flatten)]
     pub connection: ConnectionArgs,

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anstyle::{AnsiColor, Style};
 use nodeward_client::{Code, Error};
 
+use crate::exit_code;
 use crate::output::printable;
 
 /// Why a command failed.
@@ -45,7 +46,7 @@ impl Failure {
         match self {
             Self::Usage { .. } | Self::Input(_) => 2,
             Self::Refused { .. } => 4,
-            Self::Request(error) => exit_code(error),
+            Self::Request(error) => exit_code::of_request(error.code(), error.reason()),
             // Whoever reads has what it wanted: `nodeward list | head -1`.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => 0,
             Self::Output(_) => 1,
@@ -93,20 +94,6 @@ pub fn warn(message: &str) {
 pub fn note(message: &str) {
     // There is nowhere to tell that the standard error is closed.
     let _ = writeln!(anstream::stderr(), "{}", printable(message));
-}
-
-fn exit_code(error: &Error) -> u8 {
-    match (error.code(), error.reason()) {
-        // The code is neutral because RBAC and webhooks can't be told apart; it is a denial all the same.
-        (_, Some("CLUSTER_DENIED")) => 6,
-        (Code::NotFound, _) => 3,
-        (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists | Code::OutOfRange, _) => 4,
-        (Code::Unavailable | Code::DeadlineExceeded, _) => 5,
-        (Code::PermissionDenied | Code::Unauthenticated, _) => 6,
-        // Nobody else's: the client refused it before it was sent.
-        (Code::InvalidArgument, None) => 2,
-        _ => 1,
-    }
 }
 
 fn report_error(error: &Error, endpoint: &str) {

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod connection;
+mod exit_code;
 mod failure;
 mod input;
 mod manifest;

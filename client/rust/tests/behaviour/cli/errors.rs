@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Cli, Run, bare_command};
-use crate::fake::{Fake, Fate, TRACE_ID, status, unavailable, worker};
+use crate::fake::{Fake, Fate, Step, TRACE_ID, expired, status, unavailable, worker};
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
@@ -30,7 +30,8 @@ fn the_exit_code_tells_the_kind_of_the_failure() {
         (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", 5),
         (Code::PermissionDenied, "ACCESS_DENIED", 6),
         (Code::Unauthenticated, "CREDENTIALS_INVALID", 6),
-        (Code::InvalidArgument, "INVALID_FIELD", 1),
+        (Code::InvalidArgument, "INVALID_FIELD", 2),
+        (Code::InvalidArgument, "MALFORMED_MESSAGE", 1),
         (Code::Internal, "INTERNAL", 1),
     ];
     for (code, reason, expected) in cases {
@@ -199,4 +200,16 @@ fn a_variable_that_turns_something_on_takes_the_usual_words() {
 #[test]
 fn a_timeout_of_millennia_is_no_error() {
     cli().run(&["cordon", "a", "--timeout", "20000y"]).ok();
+}
+
+#[test]
+fn a_resume_token_that_can_not_be_used_has_its_documented_exit_code() {
+    for (status, code) in [
+        (expired(), 4),
+        (status(Code::InvalidArgument, "INVALID_RESUME_TOKEN", "the token is not of this watch", None), 2),
+    ] {
+        let fake = Fake::default();
+        fake.next_watch([Step::Fail(status)]);
+        assert_eq!(Cli::of(fake).run(&["watch", "--resume-token", "t0"]).code, code);
+    }
 }
