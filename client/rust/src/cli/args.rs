@@ -58,7 +58,7 @@ pub struct SelectArgs {
     /// A label selector, for example `team in (blue,green),!gpu`
     #[arg(short = 'l', long)]
     pub selector: Option<String>,
-    /// A filter, for example `readiness = LOST_CONTACT AND labels.team = "blue"`
+    /// A filter, for example `readiness = LOST_CONTACT AND labels.team = "blue"`; `name = "*"` is all nodes
     #[arg(long)]
     pub filter: Option<String>,
 }
@@ -216,8 +216,9 @@ pub enum SubresourceName {
 #[derive(Debug, Args)]
 pub struct PatchArgs {
     /// The nodes
-    #[arg(required = true)]
     pub names: Vec<String>,
+    #[command(flatten)]
+    pub select: SelectArgs,
     /// The format of the patch
     #[arg(long = "type", value_enum, default_value = "strategic")]
     pub kind: PatchKind,

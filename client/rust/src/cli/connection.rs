@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use nodeward_client::{Client, ConnectOptions};
+use nodeward_client::{Client, ConnectOptions, RetryPolicy};
 
 use crate::failure::Failure;
 
@@ -47,6 +47,10 @@ pub struct ConnectionArgs {
     pub verbose: bool,
 }
 
+/// More than the library's: the requests of many nodes are sent at the same time, and should all be sent again if the server
+/// is away for a moment.
+const MAX_TOKENS: u16 = 100;
+
 /// Where the bearer token comes from.
 enum Token {
     Text(String),
@@ -62,6 +66,7 @@ impl ConnectionArgs {
         let mut options = ConnectOptions::new(&self.endpoint)
             .plaintext(self.plaintext)
             .timeout(self.timeout.0)
+            .retry(RetryPolicy { max_tokens: MAX_TOKENS, ..RetryPolicy::default() })
             .user_agent(concat!("nodeward/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &self.ca_file {
             options = options.ca_file(path);

@@ -71,12 +71,48 @@ fn there_are_no_colours_in_a_pipe() {
     assert!(!failing(status(Code::Internal, "X", "no", None)).err.contains('\u{1b}'));
 }
 
+fn too_late() -> Fate {
+    Fate::Lose(status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late", None))
+}
+
 #[test]
-fn a_change_of_which_the_outcome_is_open_names_its_request_id() {
+fn a_change_of_which_the_outcome_is_open_says_how_to_repeat_it() {
     let cli = cli();
-    cli.fake.next(Fate::Fail(status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late", None)));
+    cli.fake.next(too_late());
     let run = cli.run(&["cordon", "a"]);
-    assert!(run.err.contains(&format!("request: {} (", cli.fake.request_ids()[0])), "{}", run.err);
+    let id = cli.fake.request_ids().remove(0);
+    let expected = format!("request: {id} (repeat the command with --request-id {id} to have it done once)\n");
+    assert!(run.err.contains(&expected), "{}", run.err);
+}
+
+#[test]
+fn one_of_several_changes_is_repeated_alone() {
+    let cli = cli();
+    cli.fake.next(too_late()).next(too_late());
+    let run = cli.run(&["cordon", "a", "b"]);
+    assert!(run.err.contains("error: node/a: too late") && run.err.contains("error: node/b: too late"), "{}", run.err);
+    assert_eq!(run.err.matches("(repeat the command for node/").count(), 2, "{}", run.err);
+    assert!(run.err.contains("(repeat the command for node/b alone with --request-id "), "{}", run.err);
+}
+
+#[test]
+fn a_dry_run_need_not_be_done_once() {
+    let cli = cli();
+    cli.fake.next(too_late());
+    assert!(!cli.run(&["cordon", "a", "--dry-run"]).err.contains("repeat the command"));
+}
+
+#[test]
+fn a_read_need_not_be_done_once() {
+    let cli = cli();
+    cli.fake.next(too_late());
+    assert!(!cli.run(&["list"]).err.contains("repeat the command"));
+}
+
+#[test]
+fn a_change_that_was_refused_is_not_to_be_repeated() {
+    let run = failing(status(Code::FailedPrecondition, "CLUSTER_DENIED", "no", None));
+    assert!(!run.err.contains("repeat the command"), "{}", run.err);
 }
 
 #[test]
