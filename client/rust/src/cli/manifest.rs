@@ -23,6 +23,9 @@ const SERVER_FIELDS: [&str; 9] = [
     "namespace",
 ];
 
+/// The prefix of the annotations that nodeward keeps for itself, and takes from nobody.
+const OWN_PREFIX: &str = "nodeward.dev/";
+
 /// A node to create, and what of its manifest is left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
@@ -95,9 +98,17 @@ fn metadata(fields: &mut Fields) -> (Option<String>, ObjectMeta) {
     for field in SERVER_FIELDS {
         fields.ignore(field);
     }
+    let mut annotations = fields.texts("annotations");
+    annotations.retain(|key, _| {
+        let is_own = key.starts_with(OWN_PREFIX);
+        if is_own {
+            fields.leave_out(&format!("annotations.{key}"));
+        }
+        !is_own
+    });
     let metadata = ObjectMeta {
         labels: fields.texts("labels"),
-        annotations: fields.texts("annotations"),
+        annotations,
         finalizers: fields.list_of_texts("finalizers"),
         owner_references: fields.list("ownerReferences", owner),
         ..ObjectMeta::default()

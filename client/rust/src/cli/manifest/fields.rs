@@ -53,8 +53,13 @@ impl Fields {
     pub fn ignore(&mut self, name: &str) {
         let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
         if self.rest.remove(name).is_some_and(|value| !is_empty(&value)) {
-            self.ignored.push(self.at(name));
+            self.leave_out(name);
         }
+    }
+
+    /// Notes that a field is not used.
+    pub fn leave_out(&mut self, name: &str) {
+        self.ignored.push(self.at(name));
     }
 
     /// Takes an object.

@@ -47,9 +47,14 @@ fn metadata_and_spec_are_taken_over() {
 fn what_belongs_to_the_server_is_left_out_and_named() {
     let manifest = json!({
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": null},
+        "metadata": {
+            "name": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": null,
+            "annotations": {"nodeward.dev/requests": "[]", "example.com/note": "x"},
+        },
     });
-    assert_eq!(read(manifest).unwrap()[0].ignored, ["metadata.uid", "metadata.resourceVersion"]);
+    let Manifest { node, ignored, .. } = read(manifest).unwrap().remove(0);
+    assert_eq!(ignored, ["metadata.uid", "metadata.resourceVersion", "metadata.annotations.nodeward.dev/requests"]);
+    assert_eq!(node.metadata.unwrap().annotations.into_keys().collect::<Vec<_>>(), ["example.com/note"]);
 }
 
 #[test]
