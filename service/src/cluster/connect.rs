@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -26,7 +27,7 @@ pub struct ClusterOptions {
     pub context: Option<String>,
 
     /// Use the service account of the pod that this server runs in, whatever kubeconfig there is
-    #[arg(long, env = "NODEWARD_IN_CLUSTER")]
+    #[arg(long, env = "NODEWARD_IN_CLUSTER", value_parser = BoolishValueParser::new())]
     pub in_cluster: bool,
 
     /// The namespace in which the server keeps what it must remember of requests. Without it: the namespace of the
@@ -85,4 +86,22 @@ async fn from_kubeconfig(options: &ClusterOptions) -> anyhow::Result<Config> {
     };
     let context = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &context).await.context("the kubeconfig's context")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_turns_something_on_takes_the_usual_words() {
+        let command = ClusterOptions::augment_args(Command::new("test"));
+        let in_cluster = command.get_arguments().find(|argument| argument.get_id() == "in_cluster").unwrap();
+        let words: Vec<String> =
+            in_cluster.get_value_parser().possible_values().unwrap().map(|word| word.get_name().to_owned()).collect();
+        for word in ["1", "0", "yes", "no", "on", "off", "true", "false"] {
+            assert!(words.iter().any(|one| one == word), "{word} is not among {words:?}");
+        }
+    }
 }
