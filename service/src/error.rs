@@ -21,6 +21,18 @@ pub enum Error {
     /// The changes since the token are no longer known.
     #[error("too much has happened since the resume token was given")]
     ResumeTokenExpired,
+    /// The caller has not shown who they are.
+    #[error("the caller is not known: {detail}")]
+    Unauthenticated {
+        /// What is wrong with what they have shown.
+        detail: String,
+    },
+    /// The caller may not do this. Whether what it is about exists is not told.
+    #[error("the caller may not {permission}")]
+    AccessDenied {
+        /// The right that is missing, for example `patch nodes`.
+        permission: String,
+    },
     /// There is no such node.
     #[error("node {node:?} does not exist")]
     NotFound {
@@ -162,6 +174,8 @@ impl Error {
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
             Self::InvalidResumeToken => "INVALID_RESUME_TOKEN",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
+            Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
+            Self::AccessDenied { .. } => "ACCESS_DENIED",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",

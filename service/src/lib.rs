@@ -1,10 +1,13 @@
 //! The nodeward server: carries out the RPCs of `nodeward.v1` as Kubernetes calls.
 //!
-//! The rooms: [`node`] knows what a node is and does no I/O, [`cluster`] alone talks to Kubernetes, [`rpc`] translates
-//! between gRPC and the two, [`telemetry`] reports. [`server`] wires them, [`run_from`] is the process.
+//! The rooms: [`node`] knows what a node is, and [`caller`] what a caller is, without I/O; [`cluster`] alone talks to
+//! Kubernetes; [`access`] finds out who is calling and what they may do; [`rpc`] translates between gRPC and these;
+//! [`telemetry`] reports. [`server`] wires them, [`run_from`] is the process.
 
 mod accepted;
+pub mod access;
 pub mod args;
+pub mod caller;
 pub mod cluster;
 mod error;
 mod grpc_timeout;

@@ -6,6 +6,7 @@
 mod connect;
 mod fault;
 pub mod mutate;
+mod review;
 pub mod store;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 
 pub use connect::{ClusterOptions, Connection};
+pub use review::Reviews;
 
 /// How often old requests are forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
@@ -29,6 +31,7 @@ pub struct Cluster {
     nodes: Api<Node>,
     store: store::Store,
     mutator: mutate::Mutator,
+    reviews: Reviews,
 }
 
 impl Cluster {
@@ -37,7 +40,8 @@ impl Cluster {
         let Connection { client, namespace } = connection;
         let store = store::Store::new();
         let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone());
-        Self { nodes: Api::all(client), store, mutator }
+        let reviews = Reviews::new(client.clone());
+        Self { nodes: Api::all(client), store, mutator, reviews }
     }
 
     /// Keeps up with the nodes and with noted requests, and forgets old ones, until it is told to stop.
@@ -56,6 +60,11 @@ impl Cluster {
     /// The door to all changes.
     pub fn mutator(&self) -> &mutate::Mutator {
         &self.mutator
+    }
+
+    /// Kubernetes' word on who callers are and what they may do.
+    pub fn reviews(&self) -> &Reviews {
+        &self.reviews
     }
 
     /// The node in Kubernetes, now.

@@ -45,6 +45,8 @@ fn code(error: &Error) -> Code {
             Code::InvalidArgument
         }
         Error::ResumeTokenExpired => Code::OutOfRange,
+        Error::Unauthenticated { .. } => Code::Unauthenticated,
+        Error::AccessDenied { .. } => Code::PermissionDenied,
         Error::NotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
@@ -117,13 +119,17 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::NotFound { node } | Error::AlreadyExists { node } | Error::Conflict { node } => {
             vec![("node", node.clone())]
         }
+        Error::AccessDenied { permission } => vec![("permission", permission.clone())],
         Error::EtagMismatch { what, expected, current } => {
             vec![("what", what.clone()), ("etag", expected.clone()), ("currentEtag", current.clone())]
         }
         Error::FieldConflict { node, fields, managers } => {
             vec![("node", node.clone()), ("fields", fields.clone()), ("manager", managers.clone())]
         }
-        Error::PatchTestFailed { detail } | Error::Unreachable { detail } | Error::Internal { detail } => {
+        Error::PatchTestFailed { detail }
+        | Error::Unreachable { detail }
+        | Error::Internal { detail }
+        | Error::Unauthenticated { detail } => {
             vec![("detail", detail.clone())]
         }
         Error::ControllerOwnedTaint { key, controller, advice } => {
@@ -151,6 +157,8 @@ fn hint(error: &Error) -> &str {
         Error::Invalid(_) => "correct the fields that are named",
         Error::InvalidPageToken => "list again without a page token",
         Error::InvalidResumeToken | Error::ResumeTokenExpired => "watch again without a resume token",
+        Error::Unauthenticated { .. } => "send a client certificate, or a bearer token for this service",
+        Error::AccessDenied { .. } => "ask for the right in Kubernetes' RBAC",
         Error::NotFound { .. } => "see whether the name is right",
         Error::AlreadyExists { .. } => "choose another name, or update the node",
         Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
@@ -212,6 +220,8 @@ mod tests {
             Error::InvalidPageToken,
             Error::InvalidResumeToken,
             Error::ResumeTokenExpired,
+            Error::Unauthenticated { detail: text() },
+            Error::AccessDenied { permission: text() },
             Error::NotFound { node: node.clone() },
             Error::AlreadyExists { node: node.clone() },
             Error::EtagMismatch { what, expected: text(), current: text() },

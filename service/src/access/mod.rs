@@ -1,0 +1,16 @@
+//! Who is calling, and may they.
+//!
+//! Nobody gets in without showing who they are, and nobody does through nodeward what Kubernetes would not let them do:
+//! its own authorizer is asked, and changes are sent to it in the caller's name.
+
+mod authenticate;
+mod authorize;
+mod certificate;
+mod spiffe;
+mod token;
+
+pub use authenticate::Authenticator;
+pub use authorize::Authorizer;
+pub use certificate::CertificateError;
+pub use spiffe::{SpiffeRule, SpiffeRules};
+pub use token::{Bearer, Tokens};
