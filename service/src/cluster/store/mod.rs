@@ -6,6 +6,7 @@
 
 mod feed;
 mod log;
+mod options;
 mod view;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use log::{Change, OutOfLog, Position};
+pub use options::StoreOptions;
 pub use view::NodeView;
 
 pub(super) use feed::follow;
@@ -52,16 +54,16 @@ pub struct Snapshot {
     pub version: u64,
 }
 
-impl Default for Store {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Store {
     /// An empty store, not ready yet.
-    pub fn new() -> Self {
-        let inner = Inner { nodes: BTreeMap::new(), log: log::ChangeLog::new(0), version: 0, heard: Instant::now() };
+    pub fn new(options: StoreOptions) -> Self {
+        Self::with_change_log(options.change_log_bytes())
+    }
+
+    /// A store whose log may take so many bytes.
+    fn with_change_log(bytes: usize) -> Self {
+        let log = log::ChangeLog::new(0, bytes);
+        let inner = Inner { nodes: BTreeMap::new(), log, version: 0, heard: Instant::now() };
         Self { inner: Arc::new(RwLock::new(inner)), end: watch::Sender::new(None), instance: rand::random() }
     }
 
@@ -127,7 +129,7 @@ impl Store {
     fn reset(&self, listed: Vec<Node>, version: u64) {
         let mut inner = self.write();
         if inner.version == 0 {
-            inner.log = log::ChangeLog::new(version);
+            inner.log = inner.log.restarted(version);
             inner.nodes =
                 listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
         } else {
@@ -225,8 +227,7 @@ impl Inner {
         if let Some(last) = changes.last_mut() {
             last.resume_version = Some(version);
         }
-        self.log.begin_gap(self.version, version);
-        changes.into_iter().for_each(|change| self.log.push(change));
+        self.log.push_differences(self.version, version, changes);
     }
 }
 

@@ -12,7 +12,7 @@ fn node(name: &str, version: u64) -> Node {
 }
 
 fn listed(version: u64, nodes: &[(&str, u64)]) -> Store {
-    let store = Store::new();
+    let store = Store::new(StoreOptions::default());
     store.reset(nodes.iter().map(|(name, version)| node(name, *version)).collect(), version);
     store
 }
@@ -30,7 +30,7 @@ fn log(store: &Store) -> Vec<String> {
 
 #[test]
 fn it_is_ready_once_the_first_list_has_come() {
-    let store = Store::new();
+    let store = Store::new(StoreOptions::default());
     assert!(!store.is_ready());
     store.reset(vec![], 7);
     assert!(store.is_ready());
@@ -77,7 +77,7 @@ fn a_node_that_was_created_anew_in_a_gap_is_another_one() {
         node.metadata.uid = Some(uid.to_owned());
         node
     };
-    let store = Store::new();
+    let store = Store::new(StoreOptions::default());
     store.reset(vec![node("first", 3)], 10);
     store.reset(vec![node("second", 15)], 20);
     assert_eq!(log(&store), ["-a@?", "a@20"]);
