@@ -9,6 +9,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::store::StoreOptions;
 use crate::telemetry::KubeTraceLayer;
 
 /// Which cluster to manage, and with which identity.
@@ -33,13 +34,18 @@ pub struct ClusterOptions {
     /// service account or of the kubeconfig's context
     #[arg(long, env = "NODEWARD_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
+
+    /// What is kept of it in memory.
+    #[command(flatten)]
+    pub store: StoreOptions,
 }
 
-/// A client of a cluster, and the namespace of the server's own objects there.
+/// A client of a cluster, the namespace of the server's own objects there, and what is to be kept of it in memory.
 #[derive(Clone)]
 pub struct Connection {
     pub(super) client: Client,
     pub(super) namespace: String,
+    pub(super) store: StoreOptions,
 }
 
 impl Connection {
@@ -49,7 +55,8 @@ impl Connection {
         let refuse = |_: http::Request<kube::client::Body>| async {
             Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("there is no cluster"))
         };
-        Self { client: Client::new(tower::service_fn(refuse), "default"), namespace: "default".to_owned() }
+        let client = Client::new(tower::service_fn(refuse), "default");
+        Self { client, namespace: "default".to_owned(), store: StoreOptions::default() }
     }
 
     /// A client as the options say. Nothing is sent yet.
@@ -58,7 +65,7 @@ impl Connection {
         let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let layer = KubeTraceLayer::new(&config.cluster_url);
         let client = ClientBuilder::try_from(config).context("the cluster's address or credentials")?;
-        Ok(Self { client: client.with_layer(&layer).build(), namespace })
+        Ok(Self { client: client.with_layer(&layer).build(), namespace, store: options.store })
     }
 }
 

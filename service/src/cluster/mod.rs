@@ -37,8 +37,8 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster behind this connection. Nothing is read before `run`.
     pub fn new(connection: Connection) -> Self {
-        let Connection { client, namespace } = connection;
-        let store = store::Store::new();
+        let Connection { client, namespace, store } = connection;
+        let store = store::Store::new(store);
         let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone());
         let reviews = Reviews::new(client.clone());
         Self { nodes: Api::all(client), store, mutator, reviews }

@@ -92,14 +92,20 @@ impl Watcher {
         change.node.expect("every change has a node")
     }
 
-    /// The nodes up to the end of the snapshot, which must have begun.
+    /// The nodes up to the end of the snapshot, which must have begun, in the order in which they came.
     pub async fn snapshot(&mut self) -> Vec<Node> {
-        let mut nodes = Vec::new();
+        let mut nodes: Vec<Node> = Vec::new();
         loop {
             match self.event().await {
                 Event::Change(change) => {
-                    assert_eq!(change.r#type(), Type::Added, "{change:?}");
-                    nodes.extend(change.node);
+                    let r#type = change.r#type();
+                    let node = change.node.expect("every change has a node");
+                    match (r#type, nodes.iter().position(|known| known.name == node.name)) {
+                        (Type::Added, None) => nodes.push(node),
+                        (Type::Modified, Some(known)) => nodes[known] = node,
+                        (Type::Deleted, Some(known)) => drop(nodes.remove(known)),
+                        (r#type, known) => panic!("{} is {type:?}, known at {known:?}", node.name),
+                    }
                 }
                 Event::SnapshotComplete(complete) => {
                     assert_eq!(complete.node_count as usize, nodes.len());
