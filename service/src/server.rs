@@ -17,6 +17,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::accepted::Accepted;
+use crate::access::{Access, AccessLayer, Authenticator, Authorizer};
 use crate::args::ServeOptions;
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
@@ -59,6 +60,7 @@ impl Server {
         let tasks = TaskTracker::new();
         let [stop_serving, stop_streams, stop_cluster] = [(); 3].map(|()| CancellationToken::new());
 
+        let access = Access::new(Authenticator::Nobody, Authorizer::new(cluster.reviews().clone()));
         let limits = WatchLimits { max_age: options.watch_max_age };
         let rpc = NodeRpc::new(cluster.clone(), limits, tasks.clone(), stop_streams.clone());
         let router = tonic::transport::Server::builder()
@@ -66,6 +68,7 @@ impl Server {
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .layer(RpcTraceLayer::new().advertised(address.ip().to_string(), address.port()))
             .layer(tower::util::MapResponseLayer::new(complete_status))
+            .layer(AccessLayer::new(access, |_| None))
             .add_service(compressed(NodeServiceServer::new(rpc)))
             .add_service(health_service)
             .add_service(reflection().build_v1()?)

@@ -1,6 +1,8 @@
 //! Who is calling? A bearer token, if there is one, decides; otherwise the client certificate of the connection.
 
-use http::HeaderMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::certificate;
@@ -15,29 +17,46 @@ pub enum Authenticator {
     /// Nobody is asked: all callers act with the server's rights. Only for development, on loopback.
     Nobody,
     /// By what callers show.
-    Credentials {
-        /// Users of SPIFFE ids.
-        spiffe: SpiffeRules,
-        /// Tokens that Kubernetes knows.
-        tokens: Tokens,
-    },
+    Credentials(Arc<Credentials>),
+}
+
+/// The kinds of credentials that callers may show.
+pub struct Credentials {
+    /// Users of SPIFFE ids in client certificates.
+    pub spiffe: SpiffeRules,
+    /// Tokens that Kubernetes knows.
+    pub tokens: Tokens,
 }
 
 impl Authenticator {
-    /// Who is calling, with these headers on a connection with this verified client certificate (in DER).
-    pub async fn caller(
+    /// Who is calling with this token, on a connection with this verified client certificate (in DER).
+    pub(super) async fn caller(
         &self,
-        headers: &HeaderMap,
+        bearer: Option<&Bearer>,
         certificate: Option<&[u8]>,
         deadline: Instant,
     ) -> Result<Caller, Error> {
-        let Self::Credentials { spiffe, tokens } = self else { return Ok(Caller::Server) };
-        if let Some(bearer) = Bearer::of(headers)? {
-            return tokens.caller(&bearer, deadline).await;
+        let Self::Credentials(known) = self else { return Ok(Caller::Server) };
+        match (bearer, certificate) {
+            (Some(bearer), _) => self.bearer(bearer, deadline).await,
+            (None, Some(der)) => {
+                let principal = certificate::principal(der, &known.spiffe);
+                let principal = principal.map_err(|error| unauthenticated(error.to_string()))?;
+                if principal.has_expired(Timestamp::now()) {
+                    return Err(unauthenticated("the client certificate has expired"));
+                }
+                Ok(Caller::User(principal.into()))
+            }
+            (None, None) => Err(unauthenticated(NOTHING)),
         }
-        let Some(der) = certificate else { return Err(unauthenticated(NOTHING)) };
-        let principal = certificate::principal(der, spiffe).map_err(|error| unauthenticated(error.to_string()))?;
-        Ok(Caller::User(principal.into()))
+    }
+
+    /// Whose token this is.
+    pub(super) async fn bearer(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
+        match self {
+            Self::Nobody => Ok(Caller::Server),
+            Self::Credentials(known) => known.tokens.caller(bearer, deadline).await,
+        }
     }
 }
 

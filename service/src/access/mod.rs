@@ -6,11 +6,29 @@
 mod authenticate;
 mod authorize;
 mod certificate;
+mod layer;
+mod session;
 mod spiffe;
 mod token;
 
-pub use authenticate::Authenticator;
+pub use authenticate::{Authenticator, Credentials};
 pub use authorize::Authorizer;
 pub use certificate::CertificateError;
+pub use layer::{AccessLayer, AccessService, CertificateOf};
+pub use session::Session;
 pub use spiffe::{SpiffeRule, SpiffeRules};
 pub use token::{Bearer, Tokens};
+
+/// Who may come in, and what they may do.
+#[derive(Clone)]
+pub struct Access {
+    authenticator: Authenticator,
+    authorizer: Authorizer,
+}
+
+impl Access {
+    /// Access as these two say.
+    pub fn new(authenticator: Authenticator, authorizer: Authorizer) -> Self {
+        Self { authenticator, authorizer }
+    }
+}

@@ -8,6 +8,7 @@ mod patch;
 mod read;
 mod request;
 mod status;
+mod stream;
 mod watch;
 
 pub use complete::complete_status;

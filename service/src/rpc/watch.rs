@@ -13,10 +13,13 @@ use nodeward_api::v1::watch_nodes_response::Event;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::context::NodeRpc;
 use super::read::show;
+use super::request::{deadline, session};
+use super::stream::while_allowed;
+use crate::caller::Permission;
 use crate::cluster::store::cursor::{self, Cursor, Interest, Step};
 use crate::cluster::store::{Position, Store};
 use crate::error::Error;
@@ -29,26 +32,32 @@ const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
 type Message = v1::WatchNodesResponse;
 
 /// Opens a watch.
-pub(super) fn watch(
+pub(super) async fn watch(
     rpc: &NodeRpc,
-    request: v1::WatchNodesRequest,
+    request: Request<v1::WatchNodesRequest>,
 ) -> Result<Response<BoxStream<'static, Result<Message, Status>>>, Error> {
+    let (session, deadline) = (session(&request)?, deadline(request.metadata()));
+    let request = request.into_inner();
     let store = rpc.cluster.store();
     let query = Query::parse(&request)?;
     if rpc.stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
+    let permission = Permission::on_nodes("watch");
+    session.require(permission.clone(), deadline).await?;
     if !store.is_ready() {
         return Err(Error::NotReady);
     }
+    let end = rpc.stop.child_token();
     let watch = Watch {
         changes: store.changes(),
         bookmark_interval: query.bookmark_interval,
         cursor: query.cursor(store.clone(), &request)?,
         ends_at: Instant::now() + jittered(rpc.watches.max_age),
-        stop: rpc.stop.clone(),
+        stop: end.clone(),
     };
-    Ok(Response::new(watch.into_stream()))
+    let ended = async move { session.ended(permission).await };
+    Ok(Response::new(while_allowed(watch.into_stream(), end, ended)))
 }
 
 /// A tenth more or less, so that the clients of a replica don't all come back at once.

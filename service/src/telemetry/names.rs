@@ -32,6 +32,9 @@ pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 /// The port that goes with [`NETWORK_PEER_ADDRESS`].
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 
+/// The user name of the caller.
+pub const USER_ID: &str = "user.id";
+
 /// The HTTP method of a call to Kubernetes.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// The HTTP status of the answer of Kubernetes.

@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use super::fault;
 use super::store::{NodeView, Store};
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::node::mask::changed_paths;
 
@@ -45,6 +46,8 @@ pub const FIELD_MANAGER: &str = "nodeward";
 /// What all changes have in common.
 #[derive(Clone, Debug)]
 pub struct Mutation {
+    /// Who asks for it, in whose name it is sent to Kubernetes.
+    pub caller: Caller,
     /// The name of the RPC, for example `CordonNode`.
     pub method: &'static str,
     /// The request's id and what it asks for, if the caller gave an id.
