@@ -9,6 +9,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::WriteAs;
 use super::store::StoreOptions;
 use crate::telemetry::KubeTraceLayer;
 
@@ -35,16 +36,22 @@ pub struct ClusterOptions {
     #[arg(long, env = "NODEWARD_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
 
+    /// In whose name changes are sent to Kubernetes
+    #[arg(long, env = "NODEWARD_WRITE_AS", value_name = "WHO", value_enum, default_value_t)]
+    pub write_as: WriteAs,
+
     /// What is kept of it in memory.
     #[command(flatten)]
     pub store: StoreOptions,
 }
 
-/// A client of a cluster, the namespace of the server's own objects there, and what is to be kept of it in memory.
+/// A client of a cluster, and what the options say of its use.
 #[derive(Clone)]
 pub struct Connection {
     pub(super) client: Client,
+    /// Of the server's own objects there.
     pub(super) namespace: String,
+    pub(super) write_as: WriteAs,
     pub(super) store: StoreOptions,
 }
 
@@ -56,7 +63,8 @@ impl Connection {
             Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("there is no cluster"))
         };
         let client = Client::new(tower::service_fn(refuse), "default");
-        Self { client, namespace: "default".to_owned(), store: StoreOptions::default() }
+        let namespace = "default".to_owned();
+        Self { client, namespace, write_as: WriteAs::default(), store: StoreOptions::default() }
     }
 
     /// A client as the options say. Nothing is sent yet.
@@ -65,7 +73,12 @@ impl Connection {
         let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let layer = KubeTraceLayer::new(&config.cluster_url);
         let client = ClientBuilder::try_from(config).context("the cluster's address or credentials")?;
-        Ok(Self { client: client.with_layer(&layer).build(), namespace, store: options.store })
+        Ok(Self {
+            client: client.with_layer(&layer).build(),
+            namespace,
+            write_as: options.write_as,
+            store: options.store,
+        })
     }
 }
 

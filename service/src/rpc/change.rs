@@ -280,7 +280,12 @@ where
     }
     let Right { session, permission, deadline } = right;
     // First of all, so that whoever may not change a node does not learn whether there is one.
-    session.require(permission.clone(), deadline).await?;
+    if rpc.cluster.writes_as_caller() {
+        session.require(permission.clone(), deadline).await?;
+    } else {
+        // Nobody asks after this: the answer must not be an old one.
+        session.require_now(permission.clone(), deadline).await?;
+    }
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
     let result = task.await.map_err(|error| Error::Internal { detail: error.to_string() })?;
     if let Err(Error::Denied { .. }) = &result {

@@ -32,6 +32,11 @@ pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 /// The port that goes with [`NETWORK_PEER_ADDRESS`].
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 
+/// The name of the meter of all of the server's metrics.
+pub const METER: &str = "nodeward";
+/// Whether changes are sent to Kubernetes in the caller's name (1) or in the server's (0).
+pub const IMPERSONATION: &str = "nodeward.kubernetes.impersonation";
+
 /// The user name of the caller.
 pub const USER_ID: &str = "user.id";
 

@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use super::fault;
 use super::store::{NodeView, Store};
+use super::write_as::Impersonation;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::node::mask::changed_paths;
@@ -141,8 +142,9 @@ pub struct Mutator {
 
 impl Mutator {
     /// A mutator that notes creations and deletions in this namespace. The client must not retry by itself.
-    pub(super) fn new(client: Client, namespace: &str, store: Store) -> Self {
-        Self { ledger: ledger::Ledger::new(client.clone(), namespace), write: write::WriteClient::new(client), store }
+    pub(super) fn new(client: Client, namespace: &str, store: Store, impersonation: Impersonation) -> Self {
+        let ledger = ledger::Ledger::new(client.clone(), namespace);
+        Self { ledger, write: write::WriteClient::new(client, impersonation), store }
     }
 
     /// Keeps up with the requests that other servers note. Goes on until it is dropped.

@@ -12,6 +12,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 
 use crate::caller::Caller;
+use crate::cluster::write_as::Impersonation;
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
 const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -30,11 +31,12 @@ pub(super) struct WriteClient {
     client: Client,
     /// The server's own reads.
     nodes: Api<Node>,
+    impersonation: Impersonation,
 }
 
 impl WriteClient {
-    pub(super) fn new(client: Client) -> Self {
-        Self { nodes: Api::all(client.clone()), client }
+    pub(super) fn new(client: Client, impersonation: Impersonation) -> Self {
+        Self { nodes: Api::all(client.clone()), client, impersonation }
     }
 
     pub(super) async fn get(&self, name: &str) -> kube::Result<Option<Node>> {
@@ -76,7 +78,9 @@ impl WriteClient {
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> kube::Result<T> {
         let mut request = request.map_err(kube::Error::BuildRequest)?;
-        impersonate(caller, &mut request)?;
+        if self.impersonation.is_as_caller() {
+            impersonate(caller, &mut request)?;
+        }
         Box::pin(self.client.request(request)).await
     }
 }

@@ -1,0 +1,56 @@
+//! How callers show who they are, as the command line says.
+
+use std::sync::Arc;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+
+use super::{Access, Authenticator, Authorizer, Credentials, SpiffeRule, SpiffeRules, Tokens};
+use crate::cluster::Reviews;
+
+/// How callers show who they are.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Access")]
+pub struct AccessOptions {
+    /// Ask nobody who they are: all callers act with the server's own rights. For development, and only with --plaintext
+    #[arg(long, env = "NODEWARD_NO_AUTH", value_parser = BoolishValueParser::new(), requires = "plaintext")]
+    pub no_auth: bool,
+
+    /// The audience that bearer tokens must be meant for. May be given several times
+    #[arg(
+        long = "token-audience",
+        env = "NODEWARD_TOKEN_AUDIENCES",
+        value_name = "AUDIENCE",
+        value_delimiter = ',',
+        default_value = Self::AUDIENCE
+    )]
+    pub token_audiences: Vec<String>,
+
+    /// Which user a client certificate with a SPIFFE id stands for: PATTERN=USER, for example
+    /// spiffe://example.org/ns/{ns}/sa/{name}=system:serviceaccount:{ns}:{name}. May be given several times
+    #[arg(long = "spiffe-user", env = "NODEWARD_SPIFFE_USERS", value_name = "RULE", value_delimiter = ',')]
+    pub spiffe_users: Vec<SpiffeRule>,
+}
+
+impl AccessOptions {
+    /// The audience of nodeward's tokens if no other is named.
+    pub const AUDIENCE: &str = "nodeward";
+
+    /// Options with which nobody is asked who they are.
+    pub fn nobody() -> Self {
+        Self { no_auth: true, ..Self::default() }
+    }
+
+    /// Access as these options say.
+    pub fn access(&self, reviews: &Reviews) -> Access {
+        let authenticator = if self.no_auth {
+            Authenticator::Nobody
+        } else {
+            Authenticator::Credentials(Arc::new(Credentials {
+                spiffe: SpiffeRules::new(self.spiffe_users.clone()),
+                tokens: Tokens::new(reviews.clone(), self.token_audiences.clone()),
+            }))
+        };
+        Access::new(authenticator, Authorizer::new(reviews.clone()))
+    }
+}
