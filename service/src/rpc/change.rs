@@ -12,6 +12,7 @@ use tracing::Instrument;
 use super::context::NodeRpc;
 use super::patch::parse_patch;
 use super::request::{Change, in_field, mutation, session};
+use super::rights;
 use crate::access::Session;
 use crate::caller::Permission;
 use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, Propagation, Subresource};
@@ -37,7 +38,7 @@ pub(super) async fn create(
     };
     let (Some(name), Some(node)) = (name, node) else { return Err(violations.into()) };
     violations.or(())?;
-    carry_out(rpc, call, Permission::on_nodes("create"), name, |mutator, mutation, name| async move {
+    carry_out(rpc, call, rights::CREATE_NODE.on_all(), name, |mutator, mutation, name| async move {
         mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))
     })
     .await
@@ -77,10 +78,11 @@ async fn update_fields(
     let update = violations.take(NodeUpdate::parse(node, mask, target));
     let (Some(name), Some(update)) = (name, update) else { return Err(violations.into()) };
     violations.or(())?;
-    let (subresource, permission) = match target {
-        Target::Node => (Subresource::Main, Permission::on_node("patch", name.as_str())),
-        Target::Status => (Subresource::Status, Permission::on_node_status("patch", name.as_str())),
+    let (subresource, right) = match target {
+        Target::Node => (Subresource::Main, rights::UPDATE_NODE),
+        Target::Status => (Subresource::Status, rights::UPDATE_NODE_STATUS),
     };
+    let permission = right.on(name.as_str());
     carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         let plan = |current: &Node| update.patch(current).map_err(Error::from);
         mutator.update(&mutation, name.as_str(), subresource, plan).await.map_err(in_field("node"))
@@ -95,8 +97,8 @@ pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>)
     let (Some(name), Some(patch)) = (name, patch) else { return Err(violations.into()) };
     violations.or(())?;
     let permission = match patch.subresource {
-        Subresource::Main => Permission::on_node("patch", name.as_str()),
-        Subresource::Status => Permission::on_node_status("patch", name.as_str()),
+        Subresource::Main => rights::PATCH_NODE.on(name.as_str()),
+        Subresource::Status => rights::PATCH_NODE_STATUS.on(name.as_str()),
     };
     carry_out(rpc, call, permission, name, |mutator, mutation, name| async move {
         Box::pin(mutator.patch(&mutation, name.as_str(), &patch)).await.map_err(in_field("patch"))
@@ -129,7 +131,8 @@ async fn set_unschedulable(
 ) -> Result<Response<v1::Node>, Error> {
     let name = violations.take(NodeName::from_resource_name(name, "name"));
     let Some(name) = name.filter(|_| violations.0.is_empty()) else { return Err(violations.into()) };
-    let permission = Permission::on_node("patch", name.as_str());
+    let right = if unschedulable { rights::CORDON_NODE } else { rights::UNCORDON_NODE };
+    let permission = right.on(name.as_str());
     carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         let plan = |current: &Node| {
             let now = current.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
@@ -148,7 +151,7 @@ pub(super) async fn delete(rpc: &NodeRpc, request: Request<v1::DeleteNodeRequest
     let propagation = parse_propagation(request.propagation_policy, &mut violations);
     let (Some(name), Some(propagation)) = (name, propagation) else { return Err(violations.into()) };
     violations.or(())?;
-    let permission = Permission::on_node("delete", name.as_str());
+    let permission = rights::DELETE_NODE.on(name.as_str());
     carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         mutator.delete(&mutation, name.as_str(), propagation, request.allow_missing).await
     })
@@ -176,7 +179,7 @@ pub(super) async fn delete_collection(
     violations.or(())?;
     let mutator = rpc.cluster.mutator().clone();
     let Call { session, mutation } = call;
-    let right = Right { session: &session, permission: Permission::on_nodes("delete"), deadline: mutation.deadline };
+    let right = Right { session: &session, permission: rights::DELETE_NODES.on_all(), deadline: mutation.deadline };
     let names = to_the_end(rpc, right, async move {
         let span = MutationSpan::current();
         let matches = |node: &Node| selection.matches(node);

@@ -7,6 +7,7 @@ mod node;
 mod patch;
 mod read;
 mod request;
+mod rights;
 mod status;
 mod stream;
 mod watch;

@@ -9,7 +9,7 @@ use tonic::{Request, Response};
 
 use super::context::NodeRpc;
 use super::request::{deadline, session};
-use crate::caller::Permission;
+use super::rights::{GET_NODE, LIST_NODES};
 use crate::cluster::store::NodeView;
 use crate::error::Error;
 use crate::node::mask::ReadMask;
@@ -36,7 +36,7 @@ pub(super) async fn get(rpc: &NodeRpc, request: Request<v1::GetNodeRequest>) -> 
     let mask = violations.take(parse_read_mask(request.read_mask.as_ref()));
     let consistency = violations.take(Consistency::parse(request.consistency));
     let (Some(name), Some(mask), Some(consistency)) = (name, mask, consistency) else { return Err(violations.into()) };
-    session.require(Permission::on_node("get", name.as_str()), deadline).await?;
+    session.require(GET_NODE.on(name.as_str()), deadline).await?;
 
     match consistency {
         Consistency::Consistent => {
@@ -61,7 +61,7 @@ pub(super) async fn list(
     let deadline = deadline(request.metadata());
     let session = session(&request)?;
     let list = List::parse(&request.into_inner())?;
-    session.require(Permission::on_nodes("list"), deadline).await?;
+    session.require(LIST_NODES.on_all(), deadline).await?;
     let (views, cache_age) = match list.consistency {
         Consistency::Cached => {
             let age = cache_age(rpc)?;

@@ -18,8 +18,8 @@ use tonic::{Request, Response, Status};
 use super::context::NodeRpc;
 use super::read::show;
 use super::request::{deadline, session};
+use super::rights::WATCH_NODES;
 use super::stream::while_allowed;
-use crate::caller::Permission;
 use crate::cluster::store::cursor::{self, Cursor, Interest, Step};
 use crate::cluster::store::{Position, Store};
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub(super) async fn watch(
     if rpc.stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
-    let permission = Permission::on_nodes("watch");
+    let permission = WATCH_NODES.on_all();
     session.require(permission.clone(), deadline).await?;
     if !store.is_ready() {
         return Err(Error::NotReady);
