@@ -1,9 +1,9 @@
 //! The nodeward server: carries out the RPCs of `nodeward.v1` as Kubernetes calls.
 //!
 //! The rooms: [`node`] knows what a node is and does no I/O, [`cluster`] alone talks to Kubernetes, [`rpc`] translates
-//! between gRPC and the two, [`telemetry`] reports. [`server`] wires them, [`run_from`] is the process.
+//! between gRPC and the two, [`transport`] lets clients in, [`telemetry`] reports. [`server`] wires them, [`run_from`] is
+//! the process.
 
-mod accepted;
 pub mod args;
 pub mod cluster;
 mod error;
@@ -12,6 +12,7 @@ pub mod rpc;
 mod run;
 pub mod server;
 pub mod telemetry;
+pub mod transport;
 
 pub use error::Error;
 pub use run::run_from;

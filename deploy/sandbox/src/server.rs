@@ -45,6 +45,7 @@ pub(crate) fn start(listen: SocketAddr, sandbox: &Sandbox) -> Result<Companion, 
         OsString::from("server"),
         "--listen".into(),
         listen.to_string().into(),
+        "--plaintext".into(),
         "--kubeconfig".into(),
         sandbox.kubeconfig_path().into(),
     ];

@@ -11,4 +11,5 @@ mod watch;
 
 pub use complete::complete_status;
 pub use context::{NodeRpc, WatchLimits};
+pub(crate) use request::parse_timeout;
 pub use status::DOMAIN;

@@ -113,7 +113,7 @@ pub(super) fn deadline(metadata: &MetadataMap) -> Instant {
 }
 
 /// A `grpc-timeout` header: at most 8 digits and a unit (the gRPC protocol over HTTP/2).
-fn parse_timeout(text: &str) -> Option<Duration> {
+pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 {
         return None;

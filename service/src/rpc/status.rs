@@ -40,6 +40,7 @@ fn code(error: &Error) -> Code {
         Error::Invalid(_) | Error::InvalidPageToken | Error::InvalidResumeToken | Error::RequestIdConflict { .. } => {
             Code::InvalidArgument
         }
+        Error::MessageTooLarge { .. } => Code::ResourceExhausted,
         Error::ResumeTokenExpired => Code::OutOfRange,
         Error::NotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
@@ -130,6 +131,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::RequestIdConflict { request_id, method } => {
             vec![("requestId", request_id.clone()), ("method", method.clone())]
         }
+        Error::MessageTooLarge { limit } => vec![("limit", limit.to_string())],
         Error::CountMismatch { expected, actual } => {
             vec![("expected", expected.to_string()), ("actual", actual.to_string())]
         }
@@ -206,6 +208,7 @@ mod tests {
             Error::Invalid(Violations::default()),
             Error::InvalidPageToken,
             Error::InvalidResumeToken,
+            Error::MessageTooLarge { limit: 1 },
             Error::ResumeTokenExpired,
             Error::NotFound { node: node.clone() },
             Error::AlreadyExists { node: node.clone() },
