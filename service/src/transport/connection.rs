@@ -5,93 +5,92 @@
 //! whose client no longer listens can't end: it is what is left when no call is being worked on and nothing moves any more.
 //! Then the connection is closed, which is no failure.
 
+use std::fmt::Display;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Connected as _;
+use tonic::transport::server::{Connected as _, TcpConnectInfo};
 use tracing::{debug, warn};
 
 use super::calls::{Calls, LONGEST, Running};
-use super::limits;
 use super::metrics::Refusal;
 use super::peer::Peer;
 use super::serving::Shared;
-use super::tls::ALPN;
-use super::wire::{Flow, Wire};
+use super::wire::{Wire, Written};
+use super::{handshake, limits};
 
-/// Serves a connection until its end.
+/// Serves a connection until its end. What serves calls is far larger than what waits for a client to speak, and is made
+/// when it has.
 pub(super) async fn serve(stream: TcpStream, address: SocketAddr, shared: Arc<Shared>) {
-    let connection = Connection {
-        deadline: Instant::now() + shared.limits.handshake,
-        end: shared.stop.child_token(),
-        running: Arc::default(),
-        flow: Arc::default(),
-        address,
-        shared,
-    };
-    // Boxed, since what waits for a handshake should not be as large as what serves calls.
-    match &connection.shared.tls {
-        None => Box::pin(connection.serve_plain(stream)).await,
-        Some(tls) => {
-            let acceptor = TlsAcceptor::from(tls.borrow().clone());
-            let handshake = timeout_at(connection.deadline, acceptor.accept(stream));
-            match connection.end.clone().run_until_cancelled(handshake).await {
-                None => {}
-                Some(Ok(Ok(stream))) => Box::pin(connection.serve_tls(stream)).await,
-                Some(Ok(Err(error))) => connection.refused(Refusal::Handshake, &error),
-                Some(Err(elapsed)) => connection.refused(Refusal::Silent, &elapsed),
-            }
+    let deadline = Instant::now() + shared.limits.handshake;
+    let connection = Connection { end: shared.stop.child_token(), running: Arc::default(), address, shared };
+    if let Some(stream) = connection.by(deadline, handshake::begun(stream)).await {
+        match connection.shared.tls.as_ref().map(|tls| tls.borrow().clone()) {
+            None => Box::pin(connection.serve_plain(stream, deadline)).await,
+            Some(config) => Box::pin(connection.serve_tls(stream, config, deadline)).await,
         }
     }
 }
 
 struct Connection {
-    /// By when its client must have spoken.
-    deadline: Instant,
     /// Ends its streams, and it in consequence.
     end: CancellationToken,
     running: Arc<Running>,
-    flow: Arc<Flow>,
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 impl Connection {
-    async fn serve_plain(self, stream: TcpStream) {
-        let calls = self.calls(&stream, Peer::new(self.address, None));
-        self.serve_http(stream, calls).await;
-    }
-
-    async fn serve_tls(self, stream: TlsStream<TcpStream>) {
-        let (tcp, tls) = stream.get_ref();
-        if tls.alpn_protocol() != Some(ALPN) {
-            return self.refused(Refusal::Handshake, &"the client did not ask for HTTP/2");
-        }
-        let calls = self.calls(tcp, Peer::new(self.address, Some(tls)));
-        self.serve_http(stream, calls).await;
-    }
-
-    fn calls(&self, tcp: &TcpStream, peer: Peer) -> Calls {
-        Calls {
-            services: self.shared.services.clone(),
-            peer,
-            tcp: tcp.connect_info(),
-            end: self.end.clone(),
-            running: self.running.clone(),
+    async fn serve_plain(self, stream: TcpStream, deadline: Instant) {
+        if let Some(wire) = self.by(deadline, Wire::open(stream)).await {
+            let (tcp, peer) = (wire.stream().connect_info(), Peer::new(self.address, None));
+            Box::pin(self.serve_calls(tcp, peer, wire)).await;
         }
     }
 
-    async fn serve_http<T: AsyncRead + AsyncWrite + Unpin>(self, stream: T, calls: Calls) {
-        let wire = Wire::new(stream, self.flow.clone(), self.deadline, self.end.clone());
+    async fn serve_tls(self, stream: TcpStream, config: Arc<ServerConfig>, deadline: Instant) {
+        if let Some(wire) = self.by(deadline, self.shared.handshakes.tls(stream, config)).await {
+            let (tcp, tls) = wire.stream().get_ref();
+            let (tcp, peer) = (tcp.connect_info(), Peer::new(self.address, Some(tls)));
+            Box::pin(self.serve_calls(tcp, peer, wire)).await;
+        }
+    }
+
+    /// What a part of the handshake comes to, unless it takes too long or the server stops.
+    async fn by<T>(&self, deadline: Instant, handshake: impl Future<Output = io::Result<T>>) -> Option<T> {
+        match self.end.run_until_cancelled(timeout_at(deadline, handshake)).await? {
+            Ok(Ok(established)) => return Some(established),
+            Ok(Err(error)) if handshake::has_gone(&error) => {
+                debug!(peer = %self.address, %error, "the client has gone")
+            }
+            Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => self.refused(Refusal::Silent, &error),
+            Ok(Err(error)) => self.refused(Refusal::Handshake, &error),
+            Err(elapsed) => self.refused(Refusal::Silent, &elapsed),
+        }
+        None
+    }
+
+    fn refused(&self, why: Refusal, error: &dyn Display) {
+        debug!(peer = %self.address, %error, "no connection came about");
+        self.shared.metrics.refused(why);
+    }
+
+    async fn serve_calls<T>(self, tcp: TcpConnectInfo, peer: Peer, wire: Wire<T>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let written = wire.written();
+        let (services, end, running) = (self.shared.services.clone(), self.end.clone(), self.running.clone());
+        let calls = Calls { services, peer, tcp, end, running };
         let mut http = pin!(limits::http2().serve_connection(TokioIo::new(wire), calls));
         tokio::select! {
             ended = &mut http => return self.ended(ended),
@@ -101,17 +100,23 @@ impl Connection {
         http.as_mut().graceful_shutdown();
         tokio::select! {
             ended = &mut http => self.ended(ended),
-            () = self.falls_silent() => debug!(peer = %self.address, "closed: its client does not listen"),
+            () = self.falls_silent(&written) => debug!(peer = %self.address, "closed: its client does not listen"),
             () = self.is_overdue() => self.cut_off(),
         }
     }
 
+    fn ended(&self, ended: hyper::Result<()>) {
+        if let Err(error) = ended {
+            debug!(peer = %self.address, %error, "the connection broke");
+        }
+    }
+
     /// Waits until for some time nothing has moved: no call was being worked on, and the client has taken nothing.
-    async fn falls_silent(&self) {
+    async fn falls_silent(&self, written: &Written) {
         loop {
-            let before = self.flow.written();
+            let before = written.bytes();
             sleep(self.shared.limits.silence).await;
-            if self.running.count() == 0 && self.flow.written() == before {
+            if self.running.count() == 0 && written.bytes() == before {
                 return;
             }
         }
@@ -134,20 +139,6 @@ impl Connection {
             warn!(peer = %self.address, calls, "calls have not ended in time and are cut off");
             self.shared.count_cut_off(calls);
         }
-    }
-
-    fn ended(&self, ended: hyper::Result<()>) {
-        match ended {
-            _ if self.end.is_cancelled() => {}
-            Ok(()) => {}
-            Err(error) if !self.flow.has_spoken() => self.refused(Refusal::Silent, &error),
-            Err(error) => debug!(peer = %self.address, %error, "the connection broke"),
-        }
-    }
-
-    fn refused(&self, why: Refusal, error: &dyn std::fmt::Display) {
-        debug!(peer = %self.address, %error, "no connection came about");
-        self.shared.metrics.refused(why);
     }
 }
 

@@ -13,6 +13,7 @@ mod accept;
 mod calls;
 mod connection;
 mod ending;
+mod handshake;
 mod limits;
 mod metrics;
 mod options;

@@ -20,6 +20,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::accept::Accept;
 use super::calls::Services;
+use super::handshake::Handshakes;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::options::{Protection, TransportOptions};
@@ -38,6 +39,7 @@ pub struct Transport {
 pub(super) struct Shared {
     pub services: Services,
     pub tls: Option<Current>,
+    pub handshakes: Handshakes,
     pub limits: Limits,
     pub max_age: Duration,
     /// Ends all connections.
@@ -94,6 +96,7 @@ impl Transport {
         let shared = Shared {
             services: BoxCloneSyncService::new(services.map_response(|answer| answer.map(Body::new))),
             tls,
+            handshakes: Handshakes::new(),
             limits,
             max_age,
             stop: stop.clone(),

@@ -1,88 +1,83 @@
-//! The bytes of a connection, of which two things must be known: whether its client says anything at all, and whether it
-//! takes what it is sent.
-//!
-//! A client speaks first in HTTP/2. One that doesn't (a port scanner, a load balancer's probe) would otherwise keep its
-//! connection for ever, and keep a server that is to stop from stopping.
+//! The bytes of a connection whose client has spoken: what it said first is there to be read again, and what it has taken
+//! is counted.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-/// The length of what every HTTP/2 client says first (RFC 9113, section 3.4).
-const PREFACE: usize = 24;
+/// What every HTTP/2 client says first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is known of the bytes of a connection.
-#[derive(Debug, Default)]
-pub(super) struct Flow {
-    has_spoken: AtomicBool,
-    written: AtomicU64,
-}
+/// How many bytes a client has been sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written(Arc<AtomicU64>);
 
-impl Flow {
-    /// Whether the client has said that it speaks HTTP/2.
-    pub fn has_spoken(&self) -> bool {
-        self.has_spoken.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes the client has been sent.
-    pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+impl Written {
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A connection. It ends if its client has said nothing when the server stops, or by the deadline.
+/// A connection whose client speaks HTTP/2.
+#[derive(Debug)]
 pub(super) struct Wire<T> {
     stream: T,
-    flow: Arc<Flow>,
-    /// How much of the preface is still to come, and what ends the wait for it. `None` once it is there.
-    silence: Option<(usize, BoxFuture<'static, ()>)>,
+    written: Written,
+    /// What is left of what the client said first.
+    said: &'static [u8],
+}
+
+impl<T: AsyncRead + Unpin> Wire<T> {
+    /// Waits until the client has said that it speaks HTTP/2. Until then next to nothing is kept for it.
+    pub async fn open(mut stream: T) -> io::Result<Self> {
+        let mut said = [0; PREFACE.len()];
+        stream.read_exact(&mut said).await?;
+        if said != *PREFACE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak HTTP/2"));
+        }
+        Ok(Self { stream, written: Written::default(), said: PREFACE })
+    }
 }
 
 impl<T> Wire<T> {
-    pub fn new(stream: T, flow: Arc<Flow>, deadline: Instant, stop: CancellationToken) -> Self {
-        let over = Box::pin(async move {
-            let _ = timeout_at(deadline, stop.cancelled_owned()).await;
-        });
-        Self { stream, flow, silence: Some((PREFACE, over)) }
+    /// The stream below.
+    pub fn stream(&self) -> &T {
+        &self.stream
     }
 
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(count)) = result {
-            self.flow.written.fetch_add(count as u64, Ordering::Relaxed);
+    /// How much the client has been sent, by now and later on.
+    pub fn written(&self) -> Written {
+        self.written.clone()
+    }
+
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written.0.fetch_add(bytes as u64, Ordering::Relaxed);
         }
-        result
+        written
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let filled = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if let Some((missing, over)) = &mut this.silence {
-            *missing = missing.saturating_sub(buffer.filled().len() - filled);
-            if *missing == 0 {
-                this.silence = None;
-                this.flow.has_spoken.store(true, Ordering::Relaxed);
-            } else if read.is_pending() && over.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ok(())); // As if the client had closed it.
-            }
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.said.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
-        read
+        let (now, later) = self.said.split_at(self.said.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        self.said = later;
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(written)
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -91,7 +86,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.wrote(written)
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -109,56 +104,39 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::io::{AsyncWriteExt as _, duplex};
 
     use super::*;
 
-    /// A client and the server's end, which waits for it for a minute.
-    fn connection(stop: &CancellationToken) -> (DuplexStream, Wire<DuplexStream>, Arc<Flow>) {
-        let (client, server) = tokio::io::duplex(1024);
-        let flow = Arc::new(Flow::default());
-        let deadline = Instant::now() + Duration::from_secs(60);
-        (client, Wire::new(server, flow.clone(), deadline, stop.clone()), flow)
-    }
-
     #[tokio::test]
-    async fn a_silent_connection_ends_when_the_server_stops() {
-        let stop = CancellationToken::new();
-        let (mut client, mut server, flow) = connection(&stop);
-        client.write_all(b"PRI * HTTP/2.0").await.unwrap();
-        let mut said = [0; 14];
-        server.read_exact(&mut said).await.unwrap();
-        stop.cancel();
-        assert_eq!(server.read(&mut said).await.unwrap(), 0);
-        assert!(!flow.has_spoken());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_connection_ends_at_its_deadline() {
-        let (_client, mut server, _) = connection(&CancellationToken::new());
-        let begun = Instant::now();
-        assert_eq!(server.read(&mut [0; 16]).await.unwrap(), 0);
-        assert_eq!(begun.elapsed().as_secs(), 60);
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_has_begun_goes_on_when_the_server_stops() {
-        let stop = CancellationToken::new();
-        let (mut client, mut server, flow) = connection(&stop);
-        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        server.read_exact(&mut [0; PREFACE]).await.unwrap();
-        stop.cancel();
+    async fn what_the_client_has_said_is_read_in_its_order() {
+        let (mut client, server) = duplex(1024);
+        client.write_all(PREFACE).await.unwrap();
         client.write_all(b"more").await.unwrap();
-        assert_eq!(server.read(&mut [0; 16]).await.unwrap(), 4);
-        assert!(flow.has_spoken());
+        let mut wire = Wire::open(server).await.unwrap();
+        let (mut first, mut rest) = ([0; 5], [0; 23]);
+        wire.read_exact(&mut first).await.unwrap();
+        wire.read_exact(&mut rest).await.unwrap();
+        assert_eq!([&first[..], &rest].concat(), [&PREFACE[..], b"more"].concat());
+    }
+
+    #[tokio::test]
+    async fn a_client_of_another_protocol_is_told_from_one_that_has_gone() {
+        let (mut client, server) = duplex(1024);
+        client.write_all(b"GET /index.html HTTP/1.1\r\n").await.unwrap();
+        assert_eq!(Wire::open(server).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let (mut client, server) = duplex(1024);
+        client.write_all(b"PRI * HTTP/2.0").await.unwrap();
+        drop(client);
+        assert_eq!(Wire::open(server).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
     async fn what_the_client_has_been_sent_is_counted() {
-        let (_client, mut server, flow) = connection(&CancellationToken::new());
-        server.write_all(b"settings").await.unwrap();
-        assert_eq!(flow.written(), 8);
+        let (mut client, server) = duplex(1024);
+        client.write_all(PREFACE).await.unwrap();
+        let mut wire = Wire::open(server).await.unwrap();
+        wire.write_all(b"settings").await.unwrap();
+        assert_eq!(wire.written().bytes(), 8);
     }
 }
