@@ -18,6 +18,12 @@ pub enum Error {
     /// The resume token is not one of a watch with the same filter, selector and mask.
     #[error("the resume token does not belong to this watch")]
     InvalidResumeToken,
+    /// The request is larger than its RPC takes.
+    #[error("the request is larger than {limit} bytes")]
+    MessageTooLarge {
+        /// The size of the largest.
+        limit: usize,
+    },
     /// The changes since the token are no longer known.
     #[error("too much has happened since the resume token was given")]
     ResumeTokenExpired,
@@ -138,8 +144,8 @@ pub enum Error {
     /// The caches are not filled yet.
     #[error("the server has not read the cluster's state yet")]
     NotReady,
-    /// The server is stopping.
-    #[error("the server is shutting down")]
+    /// The server is stopping, or gives up the connection.
+    #[error("the server ends this connection: connect again")]
     ShuttingDown,
     /// The deadline passed. Whether a change was carried out is not known.
     #[error("the deadline passed while {stage}")]
@@ -173,6 +179,7 @@ impl Error {
             Self::Invalid(_) => "INVALID_FIELD",
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
             Self::InvalidResumeToken => "INVALID_RESUME_TOKEN",
+            Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
             Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
             Self::AccessDenied { .. } => "ACCESS_DENIED",

@@ -65,7 +65,8 @@ async fn the_help_names_the_environment_variable_of_every_flag() {
         let name = flag.split_whitespace().find(|word| word.starts_with("--")).unwrap().trim_end_matches(',');
         assert!(["--help", "--version"].contains(&name) || flag.contains("[env: "), "{name} has no variable: {flag}");
     }
-    for expected in ["--listen", "--kubeconfig", "--context", "--in-cluster", "--grace", "--otlp-endpoint", "--log"] {
+    let expected = "--listen --kubeconfig --context --in-cluster --grace --otlp-endpoint --log --tls-cert --plaintext";
+    for expected in expected.split(' ') {
         assert!(help.contains(expected), "{expected} is missing");
     }
 }
@@ -108,7 +109,11 @@ async fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let kubeconfig = world().await.sandbox.kubeconfig_path().to_str().unwrap();
-    assert_refuses(&["--kubeconfig", kubeconfig, "--listen", &address], &[&address, "--listen", "in use"]).await;
+    assert_refuses(
+        &["--kubeconfig", kubeconfig, "--plaintext", "--listen", &address],
+        &[&address, "--listen", "in use"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! How callers show who they are, as the command line says.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,8 +13,8 @@ use crate::cluster::Reviews;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessOptions {
-    /// Ask nobody who they are: all callers act with the server's own rights. For development, and only with --plaintext
-    #[arg(long, env = "NODEWARD_NO_AUTH", value_parser = BoolishValueParser::new(), requires = "plaintext")]
+    /// Ask nobody who they are: all callers act with the server's own rights. For development, and only on loopback
+    #[arg(long, env = "NODEWARD_NO_AUTH", value_parser = BoolishValueParser::new())]
     pub no_auth: bool,
 
     /// The audience that bearer tokens must be meant for. May be given several times
@@ -41,8 +42,13 @@ impl AccessOptions {
         Self { no_auth: true, ..Self::default() }
     }
 
-    /// Access as these options say.
-    pub fn access(&self, reviews: &Reviews) -> Access {
+    /// Access to a server that listens on this address, as these options say.
+    pub fn access(&self, listen: SocketAddr, reviews: &Reviews) -> anyhow::Result<Access> {
+        if self.no_auth && !listen.ip().is_loopback() {
+            anyhow::bail!(
+                "--no-auth is for loopback addresses, and {listen} is none: leave it out, or listen on 127.0.0.1"
+            );
+        }
         let authenticator = if self.no_auth {
             Authenticator::Nobody
         } else {
@@ -51,6 +57,20 @@ impl AccessOptions {
                 tokens: Tokens::new(reviews.clone(), self.token_audiences.clone()),
             }))
         };
-        Access::new(authenticator, Authorizer::new(reviews.clone()))
+        Ok(Access::new(authenticator, Authorizer::new(reviews.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Cluster, Connection};
+
+    #[tokio::test]
+    async fn a_server_that_others_reach_asks_who_they_are() {
+        let cluster = Cluster::new(Connection::nowhere());
+        let access = |listen: &str| AccessOptions::nobody().access(listen.parse().unwrap(), cluster.reviews());
+        assert!(access("127.0.0.1:7443").is_ok() && access("[::1]:7443").is_ok());
+        assert!(access("0.0.0.0:7443").err().unwrap().to_string().contains("--no-auth is for loopback"));
     }
 }

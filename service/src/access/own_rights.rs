@@ -78,13 +78,12 @@ pub fn needed(namespace: &str, writes_as: WritesAs) -> Vec<OwnRight> {
 
 /// Those of the rights that the server has not.
 pub async fn missing(reviews: &Reviews, rights: Vec<OwnRight>) -> Result<Vec<OwnRight>, Error> {
-    let mut missing = Vec::new();
-    for right in rights {
-        if !reviews.allows_server(right.attributes(), Instant::now() + PATIENCE).await? {
-            missing.push(right);
-        }
-    }
-    Ok(missing)
+    let ask = async |right: OwnRight| {
+        let allowed = reviews.allows_server(right.attributes(), Instant::now() + PATIENCE).await?;
+        Ok::<_, Error>((!allowed).then_some(right))
+    };
+    let answers = futures::future::try_join_all(rights.into_iter().map(ask)).await?;
+    Ok(answers.into_iter().flatten().collect())
 }
 
 impl OwnRight {

@@ -27,7 +27,7 @@ impl NodeService for NodeRpc {
         &self,
         request: Request<v1::WatchNodesRequest>,
     ) -> Result<Response<Self::WatchNodesStream>, Status> {
-        Ok(watch::watch(self, request).await?)
+        Ok(watch::watch(&self.of_connection(request.extensions()), request).await?)
     }
 
     async fn create_node(&self, request: Request<v1::CreateNodeRequest>) -> Result<Response<v1::Node>, Status> {

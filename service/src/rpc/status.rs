@@ -44,6 +44,7 @@ fn code(error: &Error) -> Code {
         Error::Invalid(_) | Error::InvalidPageToken | Error::InvalidResumeToken | Error::RequestIdConflict { .. } => {
             Code::InvalidArgument
         }
+        Error::MessageTooLarge { .. } => Code::ResourceExhausted,
         Error::ResumeTokenExpired => Code::OutOfRange,
         Error::Unauthenticated { .. } => Code::Unauthenticated,
         Error::AccessDenied { .. } => Code::PermissionDenied,
@@ -138,6 +139,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::RequestIdConflict { request_id, method } => {
             vec![("requestId", request_id.clone()), ("method", method.clone())]
         }
+        Error::MessageTooLarge { limit } => vec![("limit", limit.to_string())],
         Error::CountMismatch { expected, actual } => {
             vec![("expected", expected.to_string()), ("actual", actual.to_string())]
         }
@@ -172,6 +174,7 @@ fn hint(error: &Error) -> &str {
         Error::Denied { .. } => "ask for the right in Kubernetes' RBAC, or see which admission webhook refused",
         Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
         Error::Throttled { .. } => "send less at a time",
+        Error::MessageTooLarge { .. } => "send less",
         Error::NotReady => "the server has just started",
         Error::ShuttingDown => "connect again, to another replica if there is one",
         Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
@@ -219,6 +222,7 @@ mod tests {
             Error::Invalid(Violations::default()),
             Error::InvalidPageToken,
             Error::InvalidResumeToken,
+            Error::MessageTooLarge { limit: 1 },
             Error::ResumeTokenExpired,
             Error::Unauthenticated { detail: text() },
             Error::AccessDenied { permission: text() },

@@ -85,6 +85,17 @@ pub const VALIDATE_ONLY: &str = "nodeward.validate_only";
 /// The reason of the `google.rpc.ErrorInfo` of a failed call, for example `ETAG_MISMATCH`.
 pub const ERROR_REASON: &str = "nodeward.error.reason";
 
+/// How many connections are open; a metric.
+pub const CONNECTIONS_OPEN: &str = "nodeward.connections.open";
+/// How many connections came to nothing; a metric.
+pub const CONNECTIONS_REFUSED: &str = "nodeward.connections.refused";
+/// Why a connection came to nothing: `full`, `silent` or `handshake`.
+pub const REFUSAL_REASON: &str = "nodeward.refusal.reason";
+/// How often changed certificates could not be used; a metric.
+pub const CERTIFICATE_RELOAD_FAILURES: &str = "nodeward.certificate.reload_failures";
+/// When the server's certificate expires; a metric.
+pub const CERTIFICATE_EXPIRY: &str = "nodeward.certificate.expiry";
+
 /// The response header that names the trace of a call.
 pub const TRACE_ID_HEADER: &str = "x-trace-id";
 /// The request header by which Kubernetes takes over the id of our audit record for its own.

@@ -152,6 +152,11 @@ impl Mutator {
         self.ledger.follow().await;
     }
 
+    /// Waits until the noted requests are known.
+    pub(super) async fn requests_known(&self) {
+        self.ledger.ready().await;
+    }
+
     /// Forgets the noted requests that nobody will send again.
     pub async fn forget_old_requests(&self) -> Result<(), Error> {
         self.ledger.sweep().await
