@@ -1,16 +1,19 @@
-//! Who is calling, and may they.
+//! Who is calling, may they, and how often.
 //!
 //! Nobody gets in without showing who they are, and nobody does through nodeward what Kubernetes would not let them do:
-//! its own authorizer is asked, and changes are sent to it in the caller's name.
+//! its own authorizer is asked, and changes are sent to it in the caller's name. Nobody can send so much that others
+//! notice.
 
 mod authenticate;
 mod authorize;
 mod certificate;
+mod limit;
 mod spiffe;
 mod token;
 
 pub use authenticate::Authenticator;
 pub use authorize::Authorizer;
 pub use certificate::CertificateError;
+pub use limit::{CallPermit, Limit, LimitFuture, LimitLayer, LimitOptions, LimitedBody};
 pub use spiffe::{SpiffeRule, SpiffeRules};
 pub use token::{Bearer, Tokens};
