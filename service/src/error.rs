@@ -39,6 +39,30 @@ pub enum Error {
         /// The right that is missing, for example `patch nodes`.
         permission: String,
     },
+    /// The caller sends more than one user may.
+    #[error("too many {class} of {user:?}: {allowed} are allowed")]
+    RateLimited {
+        /// The user name.
+        user: String,
+        /// What there is too much of: `reads`, `watches` or `mutations`.
+        class: &'static str,
+        /// Which limit it is: `rate` or `concurrency`.
+        limit: &'static str,
+        /// What the limit is, for example `50 at a time`.
+        allowed: String,
+        /// When to try again: to the nanosecond for a rate; what a call in progress still takes is not known.
+        retry_after: Duration,
+    },
+    /// All callers together send more than the server can do.
+    #[error("the server is overloaded: it takes no more {class} for now")]
+    Overloaded {
+        /// What it takes no more of: `reads`, `watches` or `mutations`.
+        class: &'static str,
+        /// Which limit it is: `calls` or `streams`.
+        limit: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// There is no such node.
     #[error("node {node:?} does not exist")]
     NotFound {
@@ -183,6 +207,8 @@ impl Error {
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
             Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
             Self::AccessDenied { .. } => "ACCESS_DENIED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Overloaded { .. } => "OVERLOADED",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",

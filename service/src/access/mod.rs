@@ -1,7 +1,8 @@
-//! Who is calling, and may they.
+//! Who is calling, may they, and how often.
 //!
 //! Nobody gets in without showing who they are, and nobody does through nodeward what Kubernetes would not let them do:
-//! its own authorizer is asked, and changes are sent to it in the caller's name.
+//! its own authorizer is asked, and changes are sent to it in the caller's name. Nobody can send so much that others
+//! notice.
 
 mod authenticate;
 mod authorize;
@@ -10,6 +11,7 @@ mod layer;
 mod options;
 pub mod own_rights;
 mod session;
+mod limit;
 mod spiffe;
 mod token;
 
@@ -19,6 +21,7 @@ pub use certificate::CertificateError;
 pub use layer::{AccessLayer, AccessService, CertificateOf};
 pub use options::AccessOptions;
 pub use session::Session;
+pub use limit::{CallPermit, Limit, LimitFuture, LimitLayer, LimitOptions, LimitedBody};
 pub use spiffe::{SpiffeRule, SpiffeRules};
 pub use token::{Bearer, Tokens};
 

@@ -24,7 +24,7 @@
 mod exporter;
 mod kube_call;
 mod kube_layer;
-mod methods;
+pub(crate) mod methods;
 mod mutation;
 pub mod names;
 mod options;

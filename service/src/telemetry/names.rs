@@ -96,6 +96,17 @@ pub const CERTIFICATE_RELOAD_FAILURES: &str = "nodeward.certificate.reload_failu
 /// When the server's certificate expires; a metric.
 pub const CERTIFICATE_EXPIRY: &str = "nodeward.certificate.expiry";
 
+/// A counter: calls that were refused because of a limit, by [`LIMIT_CLASS`] and [`LIMIT_NAME`].
+pub const LIMIT_REFUSALS: &str = "nodeward.limit.refusals";
+/// What a refused call was: `reads`, `watches` or `mutations`.
+pub const LIMIT_CLASS: &str = "nodeward.limit.class";
+/// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server.
+pub const LIMIT_NAME: &str = "nodeward.limit.name";
+/// An up-down counter: how many calls in progress and open streams count for the limits of the server, by [`LIMIT_NAME`].
+pub const LOAD_USAGE: &str = "nodeward.load.usage";
+/// An up-down counter: these limits, by [`LIMIT_NAME`]. What is not limited is not among them.
+pub const LOAD_LIMIT: &str = "nodeward.load.limit";
+
 /// The response header that names the trace of a call.
 pub const TRACE_ID_HEADER: &str = "x-trace-id";
 /// The request header by which Kubernetes takes over the id of our audit record for its own.
