@@ -37,13 +37,16 @@ mod progress;
 mod running;
 mod sandbox;
 mod seed;
+mod user;
 
 pub use build::KUBERNETES_VERSION;
 pub use companion::Companion;
 pub use component::Component;
 pub use error::SandboxError;
 pub use kwok::{MANAGED_LABEL, MANAGED_VALUE};
+pub use pki::{CertificateFiles, ClientCertificate, Signer};
 pub use progress::{Progress, Step, say};
 pub use running::{State, announce, find};
 pub use sandbox::{Sandbox, SandboxOptions};
 pub use seed::workloads::NAMESPACE as DEMO_NAMESPACE;
+pub use user::User;

@@ -1,5 +1,7 @@
 //! The sandbox as a whole: started, used, and stopped.
 
+mod credentials;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
