@@ -90,6 +90,12 @@ pub enum SandboxError {
         /// How many there can be.
         most: usize,
     },
+    /// The manifests of deploy/rbac are not what they should be.
+    #[error("the manifests of deploy/rbac cannot be used: {detail}")]
+    Manifest {
+        /// Why not.
+        detail: String,
+    },
     /// No free port was found on loopback.
     #[error(
         "no free port was found on 127.0.0.1 between {from} and {to}: stop some other sandboxes and run this again"

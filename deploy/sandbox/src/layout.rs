@@ -73,6 +73,11 @@ impl Layout {
         self.pki().join(format!("{client}.kubeconfig"))
     }
 
+    /// The kubeconfig of the nodeward server.
+    pub(crate) fn server_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig_of("nodeward-server")
+    }
+
     pub(crate) fn kwok_config(&self) -> PathBuf {
         self.dir.join(KWOK)
     }

@@ -18,6 +18,7 @@
 //! kept in the user's cache directory. Nothing else is needed: certificates, ports and data are the sandbox's own, so
 //! any number of sandboxes may run at once. No process outlives the one that started it.
 
+mod access;
 mod build;
 mod cache;
 mod commands;
@@ -39,6 +40,7 @@ mod sandbox;
 mod seed;
 mod user;
 
+pub use access::{SERVER_ACCOUNT, SERVER_NAMESPACE, Subject};
 pub use build::KUBERNETES_VERSION;
 pub use companion::Companion;
 pub use component::Component;

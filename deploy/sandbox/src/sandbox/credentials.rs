@@ -1,13 +1,29 @@
-//! What nodeward, its users and tests show to each other.
+//! What nodeward, its users and tests show to each other and to the cluster.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::Client;
 
 use super::Sandbox;
+use crate::access::{self, Subject};
 use crate::error::SandboxError;
+use crate::kubeconfig;
 use crate::pki::{CertificateFiles, ClientCertificate, Pki};
 use crate::user::User;
 
 impl Sandbox {
+    /// The kubeconfig of the nodeward server: a service account with the rights of deploy/rbac, and no others. It is
+    /// complete in itself, and may be copied.
+    pub fn server_kubeconfig(&self) -> PathBuf {
+        self.control_plane.commands.layout.server_kubeconfig()
+    }
+
+    /// A new client with the rights of the nodeward server alone, and without retries of its own.
+    pub async fn server_client(&self) -> Result<Client, SandboxError> {
+        kubeconfig::client(&self.server_kubeconfig(), None).await
+    }
+
     /// What the nodeward server shows to its clients: a certificate for 127.0.0.1, ::1 and localhost.
     pub fn server_certificate(&self) -> CertificateFiles {
         self.pki().nodeward()
@@ -31,6 +47,24 @@ impl Sandbox {
     /// Makes one more client certificate.
     pub fn issue(&self, certificate: &ClientCertificate) -> Result<CertificateFiles, SandboxError> {
         self.pki().issue(certificate)
+    }
+
+    /// Gives somebody the rights of a cluster role that exists, waits until they have them, and returns the name of the
+    /// ClusterRoleBinding. The roles of the sandbox's users are `nodeward-admin`, `nodeward-operator` and so on.
+    pub async fn bind(&self, subject: &Subject, cluster_role: &str) -> Result<String, SandboxError> {
+        access::bind(&self.client().await?, subject, cluster_role, &self.control_plane.commands.layout.logs()).await
+    }
+
+    /// A token of a service account for these audiences, or for the apiserver if there are none. The account is made if
+    /// it does not exist; its namespace must. Ten minutes is the shortest life of a token.
+    pub async fn service_account_token(
+        &self,
+        namespace: &str,
+        name: &str,
+        audiences: &[&str],
+        lifetime: Duration,
+    ) -> Result<String, SandboxError> {
+        access::of_service_account(&self.client().await?, namespace, name, audiences, lifetime).await
     }
 
     fn pki(&self) -> &Pki {

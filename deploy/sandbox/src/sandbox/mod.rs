@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::access::{self, SERVER_ACCOUNT, SERVER_NAMESPACE};
 use crate::build::{self, KUBERNETES_VERSION};
 use crate::cache;
 use crate::commands::{Commands, Ports};
@@ -202,6 +203,7 @@ impl Sandbox {
         let step = progress.step(format!("Starting Kubernetes {KUBERNETES_VERSION}"));
         self.control_plane.start().await?;
         let client = self.client().await?;
+        self.admit_server(&client).await?;
         step.done();
 
         let names = nodes::names(options.nodes);
@@ -234,6 +236,14 @@ impl Sandbox {
             kubeconfig: self.kubeconfig.clone(),
             control_plane: self.control_plane.commands.binaries.control_plane(),
         })
+    }
+
+    /// Gives the nodeward server what it needs in the cluster.
+    async fn admit_server(&self, client: &Client) -> Result<(), SandboxError> {
+        let Commands { layout, pki, .. } = &self.control_plane.commands;
+        let token = access::establish(client, &layout.logs()).await?;
+        let account = (SERVER_NAMESPACE, SERVER_ACCOUNT);
+        kubeconfig::write_for_account(&layout.server_kubeconfig(), &self.url, &pki.ca(), account, &token)
     }
 
     /// How many nodes an earlier sandbox left.
