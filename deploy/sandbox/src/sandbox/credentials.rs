@@ -67,6 +67,12 @@ impl Sandbox {
         access::of_service_account(&self.client().await?, namespace, name, audiences, lifetime).await
     }
 
+    /// The apiserver's audit log, one event to a line: who read and changed nodes, and what the nodeward server did in whose
+    /// name. An event is there a moment after its answer.
+    pub fn audit_log_path(&self) -> PathBuf {
+        self.control_plane.commands.layout.audit_log()
+    }
+
     fn pki(&self) -> &Pki {
         &self.control_plane.commands.pki
     }

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use crate::access::{self, SERVER_ACCOUNT, SERVER_NAMESPACE};
 use crate::build::{self, KUBERNETES_VERSION};
 use crate::cache;
-use crate::commands::{Commands, Ports};
+use crate::commands::{AUDIT_POLICY, Commands, Ports};
 use crate::component::Component;
 use crate::control_plane::ControlPlane;
 use crate::directory::Directory;
@@ -288,6 +288,7 @@ fn write_configs(commands: &Commands, url: &str) -> Result<(), SandboxError> {
         kubeconfig::write(&layout.kubeconfig_of(client), url, &pki.ca(), pki, client)?;
     }
     kubeconfig::write(&layout.kubeconfig_of(ETCD_CLIENT), &commands.etcd_url(), &pki.etcd_ca(), pki, ETCD_CLIENT)?;
+    cache::write_atomically(&layout.audit_policy(), AUDIT_POLICY)?;
     kwok::write_config(&layout.kwok_config())
 }
 
