@@ -21,6 +21,7 @@
 mod access;
 mod build;
 mod cache;
+mod client_contexts;
 mod commands;
 mod companion;
 mod component;
@@ -42,6 +43,7 @@ mod user;
 
 pub use access::{SERVER_ACCOUNT, SERVER_NAMESPACE, Subject};
 pub use build::KUBERNETES_VERSION;
+pub use client_contexts::ClientContexts;
 pub use companion::Companion;
 pub use component::Component;
 pub use error::SandboxError;
