@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser};
 
-use crate::access::AccessOptions;
+use crate::access::{AccessOptions, LimitOptions};
 use crate::cluster::ClusterOptions;
 use crate::telemetry::TelemetryOptions;
 use crate::transport::TransportOptions;
@@ -48,6 +48,10 @@ pub struct ServeOptions {
     /// How callers show who they are.
     #[command(flatten)]
     pub access: AccessOptions,
+
+    /// How often callers may call.
+    #[command(flatten)]
+    pub limits: LimitOptions,
 }
 
 impl Default for ServeOptions {
@@ -58,6 +62,7 @@ impl Default for ServeOptions {
             watch_max_age: Duration::from_secs(1800),
             transport: TransportOptions::default(),
             access: AccessOptions::default(),
+            limits: LimitOptions::default(),
         }
     }
 }

@@ -15,8 +15,8 @@ use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
 
-use crate::access::AccessLayer;
 use crate::access::own_rights::{self, WritesAs};
+use crate::access::{AccessLayer, LimitLayer};
 use crate::args::ServeOptions;
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
@@ -59,6 +59,7 @@ impl Server {
             .layer(RpcTraceLayer::new().advertised(address.ip().to_string(), address.port()))
             .layer(MapResponseLayer::new(complete_status))
             .layer(AccessLayer::new(access, certificate))
+            .layer(LimitLayer::new(&options.limits))
             .service(routes(rpc, health_service)?);
         let serving = transport.serve(service, stop, options.grace);
 

@@ -1,6 +1,7 @@
 //! The door: a tower layer around all services but the health checks.
 //!
-//! It promises that a request that gets through has a [`Session`] among its extensions, and no header that claims to know
+//! It promises that a request that gets through has a [`Session`] and its [`Caller`](crate::caller::Caller) among its
+//! extensions, and no header that claims to know
 //! better who is calling. The credential itself goes no further.
 
 use std::task::{Context, Poll};
@@ -12,7 +13,6 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, Response};
 use tokio::time::Instant;
 use tonic::Status;
-use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::token::Bearer;
@@ -58,13 +58,14 @@ pub struct AccessService<S> {
     layer: AccessLayer,
 }
 
-impl<S, B> Service<Request<B>> for AccessService<S>
+impl<S, B, T> Service<Request<B>> for AccessService<S>
 where
-    S: Service<Request<B>, Response = Response<Body>> + Clone + Send + 'static,
+    S: Service<Request<B>, Response = Response<T>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
+    T: Default,
 {
-    type Response = Response<Body>;
+    type Response = Response<T>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -88,6 +89,7 @@ where
                 match session {
                     Ok(session) => {
                         telemetry::caller(session.caller().username());
+                        request.extensions_mut().insert(session.caller().clone());
                         request.extensions_mut().insert(session);
                     }
                     Err(error) => return Ok(Status::from(error).into_http()),

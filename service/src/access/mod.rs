@@ -8,10 +8,10 @@ mod authenticate;
 mod authorize;
 mod certificate;
 mod layer;
+mod limit;
 mod options;
 pub mod own_rights;
 mod session;
-mod limit;
 mod spiffe;
 mod token;
 
@@ -19,9 +19,9 @@ pub use authenticate::{Authenticator, Credentials};
 pub use authorize::Authorizer;
 pub use certificate::CertificateError;
 pub use layer::{AccessLayer, AccessService, CertificateOf};
+pub use limit::{CallPermit, Limit, LimitFuture, LimitLayer, LimitOptions, LimitedBody};
 pub use options::AccessOptions;
 pub use session::Session;
-pub use limit::{CallPermit, Limit, LimitFuture, LimitLayer, LimitOptions, LimitedBody};
 pub use spiffe::{SpiffeRule, SpiffeRules};
 pub use token::{Bearer, Tokens};
 

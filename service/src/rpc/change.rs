@@ -13,7 +13,7 @@ use super::context::NodeRpc;
 use super::patch::parse_patch;
 use super::request::{Change, in_field, mutation, session};
 use super::rights;
-use crate::access::Session;
+use crate::access::{CallPermit, Session};
 use crate::caller::Permission;
 use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, Propagation, Subresource};
 use crate::error::Error;
@@ -178,8 +178,9 @@ pub(super) async fn delete_collection(
     };
     violations.or(())?;
     let mutator = rpc.cluster.mutator().clone();
-    let Call { session, mutation } = call;
-    let right = Right { session: &session, permission: rights::DELETE_NODES.on_all(), deadline: mutation.deadline };
+    let Call { session, mutation, permit } = call;
+    let right =
+        Right { session: &session, permission: rights::DELETE_NODES.on_all(), deadline: mutation.deadline, permit };
     let names = to_the_end(rpc, right, async move {
         let span = MutationSpan::current();
         let matches = |node: &Node| selection.matches(node);
@@ -205,17 +206,20 @@ pub(super) async fn delete_collection(
 struct Call {
     session: Session,
     mutation: Mutation,
+    /// The caller's place among the changes in progress, which a change keeps to its end.
+    permit: Option<CallPermit>,
 }
 
 /// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
 fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error> {
     let mut violations = Violations::default();
     let session = session(&request)?;
+    let permit = request.extensions().get::<CallPermit>().cloned();
     let common = request.get_ref().common();
     let span = MutationSpan::current();
     span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
     let mutation = mutation::<R>(session.caller().clone(), common, request.metadata(), &mut violations);
-    Ok((Call { session, mutation }, request.into_inner(), violations))
+    Ok((Call { session, mutation, permit }, request.into_inner(), violations))
 }
 
 /// The Kubernetes object of a node that is to be created; what may be set is checked as in an update of everything.
@@ -240,8 +244,8 @@ async fn carry_out<F>(
 where
     F: Future<Output = Result<Changed, Error>> + Send + 'static,
 {
-    let Call { session, mutation } = call;
-    let right = Right { session: &session, permission, deadline: mutation.deadline };
+    let Call { session, mutation, permit } = call;
+    let right = Right { session: &session, permission, deadline: mutation.deadline, permit };
     let cluster = rpc.cluster.clone();
     let work = Box::pin(change(cluster.mutator().clone(), Arc::new(mutation), name.clone()));
     let changed = to_the_end(rpc, right, async move {
@@ -269,6 +273,7 @@ struct Right<'a> {
     session: &'a Session,
     permission: Permission,
     deadline: Instant,
+    permit: Option<CallPermit>,
 }
 
 /// Runs a change in a task of its own, if the caller has the right: it goes on if the client leaves, and the server waits
@@ -281,7 +286,7 @@ where
     if rpc.stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
-    let Right { session, permission, deadline } = right;
+    let Right { session, permission, deadline, permit } = right;
     // First of all, so that whoever may not change a node does not learn whether there is one.
     if rpc.cluster.writes_as_caller() {
         session.require(permission.clone(), deadline).await?;
@@ -289,6 +294,10 @@ where
         // Nobody asks after this: the answer must not be an old one.
         session.require_now(permission.clone(), deadline).await?;
     }
+    let work = async move {
+        let _permit = permit;
+        work.await
+    };
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
     let result = task.await.map_err(|error| Error::Internal { detail: error.to_string() })?;
     if let Err(Error::Denied { .. }) = &result {
