@@ -26,6 +26,9 @@ use crate::node::{Violation, Violations};
 
 const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
 
+/// An age beyond which no watch lives, whatever is configured: a clock does not reach as far as a duration.
+const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 type Message = v1::WatchNodesResponse;
 
 /// Opens a watch.
@@ -39,7 +42,7 @@ pub(super) fn watch(
 
 /// A tenth more or less, so that the clients of a replica don't all come back at once.
 fn jittered(age: Duration) -> Duration {
-    age.mul_f64(rand::random_range(0.9..1.1))
+    age.min(LONGEST_AGE).mul_f64(rand::random_range(0.9..1.1))
 }
 
 /// A request, understood.
@@ -260,5 +263,11 @@ mod tests {
         assert!(is_bookmark(&bookmark));
         assert_eq!(bookmark.resume_token, request.resume_token, "it is still where it was");
         assert!(matches!(next(&mut watch).await.event, Some(Event::SnapshotComplete(_))));
+    }
+
+    #[tokio::test]
+    async fn a_watch_may_be_meant_to_live_for_ever() {
+        let forever = Watch::open(&store(), &v1::WatchNodesRequest::default(), Duration::MAX, CancellationToken::new());
+        assert!(!forever.unwrap().is_over());
     }
 }
