@@ -29,6 +29,9 @@ use crate::node::{Violation, Violations};
 
 const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
 
+/// An age beyond which no watch lives, whatever is configured: a clock does not reach as far as a duration.
+const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 type Message = v1::WatchNodesResponse;
 
 /// Opens a watch.
@@ -36,6 +39,7 @@ pub(super) async fn watch(
     rpc: &NodeRpc,
     request: Request<v1::WatchNodesRequest>,
 ) -> Result<Response<BoxStream<'static, Result<Message, Status>>>, Error> {
+<<<<<<< HEAD
     let (session, deadline) = (session(&request)?, deadline(request.metadata()));
     let request = request.into_inner();
     let store = rpc.cluster.store();
@@ -58,11 +62,15 @@ pub(super) async fn watch(
     };
     let ended = async move { session.ended(permission).await };
     Ok(Response::new(while_allowed(watch.into_stream(), end, ended)))
+=======
+    let watch = Watch::open(rpc.cluster.store(), &request, rpc.watches.max_age, rpc.stop.clone())?;
+    Ok(Response::new(watch.into_stream()))
+>>>>>>> watch
 }
 
 /// A tenth more or less, so that the clients of a replica don't all come back at once.
 fn jittered(age: Duration) -> Duration {
-    age.mul_f64(rand::random_range(0.9..1.1))
+    age.min(LONGEST_AGE).mul_f64(rand::random_range(0.9..1.1))
 }
 
 /// A request, understood.
@@ -113,6 +121,9 @@ struct Watch {
     cursor: Cursor,
     changes: watch::Receiver<Option<Position>>,
     bookmark_interval: Duration,
+    /// Whether it is to begin with a bookmark: without a snapshot it may be long before its client has anything to resume
+    /// from.
+    is_to_greet: bool,
     ends_at: Instant,
     stop: CancellationToken,
 }
@@ -125,6 +136,29 @@ enum Woken {
 }
 
 impl Watch {
+    fn open(
+        store: &Store,
+        request: &v1::WatchNodesRequest,
+        max_age: Duration,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let query = Query::parse(request)?;
+        if stop.is_cancelled() {
+            return Err(Error::ShuttingDown);
+        }
+        if !store.is_ready() {
+            return Err(Error::NotReady);
+        }
+        Ok(Self {
+            changes: store.changes(),
+            bookmark_interval: query.bookmark_interval,
+            is_to_greet: request.skip_snapshot || !request.resume_token.is_empty(),
+            cursor: query.cursor(store.clone(), request)?,
+            ends_at: Instant::now() + jittered(max_age),
+            stop,
+        })
+    }
+
     fn into_stream(self) -> BoxStream<'static, Result<Message, Status>> {
         stream::unfold(Some(self), |watch| async move {
             let mut watch = watch?;
@@ -143,6 +177,9 @@ impl Watch {
         loop {
             if self.is_over() {
                 return Ok((self.bookmark(), true));
+            }
+            if std::mem::take(&mut self.is_to_greet) {
+                return Ok((self.bookmark(), false));
             }
             // Marked as seen before the store is read: what comes in between wakes the wait.
             self.changes.mark_unchanged();
@@ -198,5 +235,67 @@ impl Watch {
         };
         let node = Some(show(&view, interest.mask())?);
         Ok(Event::Change(v1::NodeChange { r#type: r#type.into(), node, changed_paths }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+
+    use super::*;
+
+    fn store() -> Store {
+        let mut node = Node::default();
+        node.metadata.name = Some("a".to_owned());
+        Store::holding(vec![node], 10)
+    }
+
+    fn open(store: &Store, request: &v1::WatchNodesRequest) -> Watch {
+        Watch::open(store, request, Duration::from_secs(60), CancellationToken::new()).unwrap()
+    }
+
+    async fn next(watch: &mut Watch) -> Message {
+        let (message, is_last) = watch.next().await.unwrap();
+        assert!(!is_last);
+        message
+    }
+
+    fn is_bookmark(message: &Message) -> bool {
+        matches!(message.event, Some(Event::Bookmark(_)))
+    }
+
+    #[tokio::test]
+    async fn a_watch_with_a_snapshot_begins_with_it() {
+        let mut watch = open(&store(), &v1::WatchNodesRequest::default());
+        assert!(matches!(next(&mut watch).await.event, Some(Event::Change(_))));
+    }
+
+    #[tokio::test]
+    async fn a_watch_without_a_snapshot_begins_with_a_bookmark_to_resume_from() {
+        let store = store();
+        let request = v1::WatchNodesRequest { skip_snapshot: true, ..Default::default() };
+        let bookmark = next(&mut open(&store, &request)).await;
+        assert!(is_bookmark(&bookmark));
+
+        let request = v1::WatchNodesRequest { resume_token: bookmark.resume_token, ..Default::default() };
+        assert!(is_bookmark(&next(&mut open(&store, &request)).await));
+    }
+
+    #[tokio::test]
+    async fn a_resumed_watch_goes_on_after_its_first_bookmark() {
+        let store = store();
+        let added = next(&mut open(&store, &v1::WatchNodesRequest::default())).await;
+        let request = v1::WatchNodesRequest { resume_token: added.resume_token, ..Default::default() };
+        let mut watch = open(&store, &request);
+        let bookmark = next(&mut watch).await;
+        assert!(is_bookmark(&bookmark));
+        assert_eq!(bookmark.resume_token, request.resume_token, "it is still where it was");
+        assert!(matches!(next(&mut watch).await.event, Some(Event::SnapshotComplete(_))));
+    }
+
+    #[tokio::test]
+    async fn a_watch_may_be_meant_to_live_for_ever() {
+        let forever = Watch::open(&store(), &v1::WatchNodesRequest::default(), Duration::MAX, CancellationToken::new());
+        assert!(!forever.unwrap().is_over());
     }
 }

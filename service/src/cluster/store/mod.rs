@@ -69,6 +69,14 @@ impl Store {
         Self { inner: Arc::new(RwLock::new(inner)), end: watch::Sender::new(None), instance: rand::random() }
     }
 
+    /// A store that has heard of these nodes.
+    #[cfg(test)]
+    pub(crate) fn holding(nodes: Vec<Node>, version: u64) -> Self {
+        let store = Self::new(StoreOptions::default());
+        store.reset(nodes, version);
+        store
+    }
+
     /// Tells this store's positions from those of another.
     pub fn instance(&self) -> u64 {
         self.instance

@@ -12,9 +12,7 @@ pub(super) fn node(name: &str, version: u64) -> Node {
 }
 
 fn listed(version: u64, nodes: &[(&str, u64)]) -> Store {
-    let store = Store::new(StoreOptions::default());
-    store.reset(nodes.iter().map(|(name, version)| node(name, *version)).collect(), version);
-    store
+    Store::holding(nodes.iter().map(|(name, version)| node(name, *version)).collect(), version)
 }
 
 /// What the log holds, as `name@version`, deletions with a minus, `?` within differences.
@@ -77,8 +75,7 @@ fn a_node_that_was_created_anew_in_a_gap_is_another_one() {
         node.metadata.uid = Some(uid.to_owned());
         node
     };
-    let store = Store::new(StoreOptions::default());
-    store.reset(vec![node("first", 3)], 10);
+    let store = Store::holding(vec![node("first", 3)], 10);
     store.reset(vec![node("second", 15)], 20);
     assert_eq!(log(&store), ["-a@?", "a@20"]);
     assert!(store.read().log.read(Position(1), 1).unwrap()[0].before.is_none());

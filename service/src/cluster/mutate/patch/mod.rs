@@ -78,6 +78,11 @@ struct CallersPatch<'a> {
 impl Change for CallersPatch<'_> {
     type Write = Prepared;
 
+    /// An apply removes what its manager owns and leaves out.
+    fn needs_managed_fields(&self) -> bool {
+        matches!(self.patch.format, PatchFormat::Apply { .. })
+    }
+
     fn decide(&self, mutation: &Mutation, current: Option<&Node>) -> Result<Option<Prepared>, Error> {
         let prepared = match (&self.patch.format, current) {
             (PatchFormat::Apply { body, .. }, current) => {

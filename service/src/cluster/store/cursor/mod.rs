@@ -150,14 +150,13 @@ impl Cursor {
     fn pass_changes(&mut self, changes: &[Arc<Change>]) -> Step {
         for change in changes {
             let is_news = self.place.pass(change);
-            if let Some(event) = self.interest.event(change).filter(|_| is_news) {
-                self.place.count(match event {
-                    Event::Added(_) => 1,
-                    Event::Deleted(_) => -1,
-                    _ => 0,
-                });
-                return Step::Event(event);
-            }
+            let Some(event) = is_news.then(|| self.interest.event(change)).flatten() else { continue };
+            self.place.count(match event {
+                Event::Added(_) => 1,
+                Event::Deleted(_) => -1,
+                _ => 0,
+            });
+            return Step::Event(event);
         }
         Step::Skipped
     }
@@ -170,13 +169,11 @@ impl Cursor {
                 return Step::Event(Event::Added(view.clone()));
             }
         }
-        match nodes {
-            [] => self
-                .place
-                .end_snapshot()
-                .map_or(Step::Nothing, |node_count| Step::Event(Event::SnapshotComplete { node_count })),
-            _ => Step::Skipped,
+        if !nodes.is_empty() {
+            return Step::Skipped;
         }
+        let complete = |node_count| Step::Event(Event::SnapshotComplete { node_count });
+        self.place.end_snapshot().map_or(Step::Nothing, complete)
     }
 }
 

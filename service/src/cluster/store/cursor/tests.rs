@@ -3,16 +3,13 @@
 use k8s_openapi::api::core::v1::Node;
 
 use super::*;
-use crate::cluster::store::StoreOptions;
 use crate::cluster::store::tests::node;
 use crate::node::mask::ReadMask;
 use crate::node::query::Selection;
 
 /// A store with these nodes, `name@version`.
 fn store(version: u64, nodes: &[&str]) -> Store {
-    let store = Store::new(StoreOptions::default());
-    store.reset(listed(nodes), version);
-    store
+    Store::holding(listed(nodes), version)
 }
 
 /// A store that remembers the last change only.
