@@ -39,33 +39,13 @@ pub(super) async fn watch(
     rpc: &NodeRpc,
     request: Request<v1::WatchNodesRequest>,
 ) -> Result<Response<BoxStream<'static, Result<Message, Status>>>, Error> {
-<<<<<<< HEAD
     let (session, deadline) = (session(&request)?, deadline(request.metadata()));
-    let request = request.into_inner();
-    let store = rpc.cluster.store();
-    let query = Query::parse(&request)?;
-    if rpc.stop.is_cancelled() {
-        return Err(Error::ShuttingDown);
-    }
     let permission = WATCH_NODES.on_all();
     session.require(permission.clone(), deadline).await?;
-    if !store.is_ready() {
-        return Err(Error::NotReady);
-    }
     let end = rpc.stop.child_token();
-    let watch = Watch {
-        changes: store.changes(),
-        bookmark_interval: query.bookmark_interval,
-        cursor: query.cursor(store.clone(), &request)?,
-        ends_at: Instant::now() + jittered(rpc.watches.max_age),
-        stop: end.clone(),
-    };
+    let watch = Watch::open(rpc.cluster.store(), request.get_ref(), rpc.watches.max_age, end.clone())?;
     let ended = async move { session.ended(permission).await };
     Ok(Response::new(while_allowed(watch.into_stream(), end, ended)))
-=======
-    let watch = Watch::open(rpc.cluster.store(), &request, rpc.watches.max_age, rpc.stop.clone())?;
-    Ok(Response::new(watch.into_stream()))
->>>>>>> watch
 }
 
 /// A tenth more or less, so that the clients of a replica don't all come back at once.
