@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,8 +27,15 @@ fn client_hello() -> Vec<u8> {
     hello
 }
 
+/// As many open files as this process may have, which is often more than they begin with.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+}
+
 /// So many clients say this, and then nothing.
 async fn assert_held(target: Target, said: &[u8]) {
+    allow_open_files();
     let mut attackers = Vec::new();
     for _ in 0..COUNT {
         let mut attacker = TcpStream::connect(target.address()).await.unwrap();

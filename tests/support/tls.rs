@@ -58,6 +58,11 @@ impl Site {
         std::fs::write(self.path("server.key"), key).unwrap();
     }
 
+    /// Has the server take certificates of another CA from its clients.
+    pub fn write_client_ca(&self, other: &Site) {
+        std::fs::write(self.path("ca.pem"), other.ca.pem()).unwrap();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

@@ -1,8 +1,11 @@
 //! Who is calling, as far as the connection says.
 
+use std::time::Duration;
+
 use http::{Request, Response};
 use nodeward_server::transport::Peer;
 use rustls::pki_types::CertificateDer;
+use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 
@@ -64,4 +67,30 @@ async fn a_certificate_of_another_ca_is_refused() {
     let server = Fixture::start(&options, PATIENCE, tell_certificates).await;
     let channel = site.channel(server.address, Some(&site.signed("alice"))).await.unwrap();
     assert!(certificates(&call(&channel).await.unwrap()).is_empty());
+}
+
+#[tokio::test]
+async fn another_ca_for_clients_is_taken_up() {
+    let (site, next) = (Site::new(), Site::new());
+    let mut options = tls(&site);
+    options.limits.certificate_check = Duration::from_millis(20);
+    let server = Fixture::start(&options, PATIENCE, tell_certificates).await;
+    let (alice, bob) = (site.signed("alice"), next.signed("bob"));
+    let as_bob = async || call(&site.channel(server.address, Some(&bob)).await?).await;
+    as_bob().await.unwrap_err();
+    site.write_client_ca(&next);
+    let accepted = async {
+        loop {
+            match as_bob().await {
+                Ok(response) => return response,
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let response = timeout(PATIENCE, accepted).await.expect("it is taken up");
+    assert_eq!(certificates(&response), [der(&bob)]);
+    // The one before is not believed any more.
+    if let Ok(channel) = site.channel(server.address, Some(&alice)).await {
+        call(&channel).await.unwrap_err();
+    }
 }
