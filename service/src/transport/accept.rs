@@ -15,7 +15,7 @@ use super::metrics::Refusal;
 use super::serving::Shared;
 
 /// How long to wait when no connection can be accepted, for want of file descriptors or memory.
-const RECOVERY: Duration = Duration::from_millis(100);
+const RECOVERY: Duration = Duration::from_millis(500);
 
 /// The accept loop.
 pub(super) struct Accept {

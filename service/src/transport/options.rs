@@ -19,7 +19,7 @@ pub struct TransportOptions {
     pub tls: TlsOptions,
 
     /// Serve without encryption. Only on a loopback address: whoever sees the traffic can read and change it
-    #[arg(long, env = "NODEWARD_PLAINTEXT", conflicts_with_all = ["cert", "key", "client_ca"])]
+    #[arg(long, env = "NODEWARD_PLAINTEXT")]
     pub plaintext: bool,
 
     /// The most connections at a time. Further ones are closed at once
@@ -53,22 +53,16 @@ pub struct TransportOptions {
 pub struct TlsOptions {
     /// The server's certificate and those of the CAs between it and the root, as PEM. It is read again when it changes,
     /// and so are the other files
-    #[arg(id = "cert", long = "tls-cert", env = "NODEWARD_TLS_CERT", value_name = "FILE", requires = "key")]
+    #[arg(long = "tls-cert", env = "NODEWARD_TLS_CERT", value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
 
     /// The key of the server's certificate, as PEM
-    #[arg(id = "key", long = "tls-key", env = "NODEWARD_TLS_KEY", value_name = "FILE", requires = "cert")]
+    #[arg(long = "tls-key", env = "NODEWARD_TLS_KEY", value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
 
     /// The CAs whose certificates clients may show, as PEM. A client that shows another one is turned away, one that
     /// shows none is not
-    #[arg(
-        id = "client_ca",
-        long = "tls-client-ca",
-        env = "NODEWARD_TLS_CLIENT_CA",
-        value_name = "FILE",
-        requires = "cert"
-    )]
+    #[arg(long = "tls-client-ca", env = "NODEWARD_TLS_CLIENT_CA", value_name = "FILE", requires = "cert")]
     pub client_ca: Option<PathBuf>,
 }
 
@@ -96,6 +90,10 @@ impl TransportOptions {
         // ::ffff:127.0.0.1 is loopback too.
         let is_loopback = listen.ip().to_canonical().is_loopback();
         match (&self.tls.cert, &self.tls.key) {
+            // Not a conflict for clap, which would take NODEWARD_PLAINTEXT=false for one.
+            (Some(_), _) if self.plaintext => {
+                bail!("--plaintext and --tls-cert exclude each other: leave one of them out")
+            }
             _ if self.plaintext && is_loopback => Ok(Protection::Plaintext),
             _ if self.plaintext => bail!(
                 "--plaintext is for loopback addresses, and {listen} is none: give --tls-cert and --tls-key instead, or \
@@ -173,7 +171,7 @@ mod tests {
             assert!(protection(half, "127.0.0.1:1").unwrap_err().contains("required"), "{half:?}");
         }
         let error = protection(&["--tls-cert=c", "--tls-key=k", "--plaintext"], "127.0.0.1:1").unwrap_err();
-        assert!(error.contains("cannot be used with"), "{error}");
+        assert!(error.contains("exclude each other"), "{error}");
     }
 
     #[test]

@@ -114,3 +114,85 @@ fn digest(pem: &Pem) -> Digest {
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use rcgen::generate_simple_self_signed;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A secret as Kubernetes mounts it: links to a link to the directory of its present version.
+    struct Secret(TempDir);
+
+    impl Secret {
+        fn new() -> Self {
+            let secret = Self(TempDir::new().unwrap());
+            for file in ["tls.crt", "tls.key"] {
+                std::os::unix::fs::symlink(format!("..data/{file}"), secret.path(file)).unwrap();
+            }
+            secret.replace(&pair());
+            secret
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn replace(&self, (cert, key): &(String, String)) {
+            let version = TempDir::new_in(self.0.path()).unwrap().keep();
+            std::fs::write(version.join("tls.crt"), cert).unwrap();
+            std::fs::write(version.join("tls.key"), key).unwrap();
+            std::os::unix::fs::symlink(&version, self.path("..data_tmp")).unwrap();
+            std::fs::rename(self.path("..data_tmp"), self.path("..data")).unwrap();
+        }
+
+        async fn reload(&self) -> Reload {
+            let files = TlsFiles { cert: self.path("tls.crt"), key: self.path("tls.key"), client_ca: None };
+            Reload::start(files, Metrics::new()).await.unwrap()
+        }
+    }
+
+    fn pair() -> (String, String) {
+        let made = generate_simple_self_signed(["nodeward.test".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[tokio::test]
+    async fn a_mounted_secret_that_was_replaced_is_taken_up() {
+        let secret = Secret::new();
+        let mut reload = secret.reload().await;
+        let (mut current, first) = (reload.current(), reload.current().borrow().clone());
+        reload.look().await;
+        assert!(!current.has_changed().unwrap());
+        secret.replace(&pair());
+        reload.look().await;
+        assert!(!Arc::ptr_eq(&first, &current.borrow_and_update()));
+        reload.look().await;
+        assert!(!current.has_changed().unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_was_good_is_kept_while_the_files_are_bad() {
+        let secret = Secret::new();
+        let mut reload = secret.reload().await;
+        let current = reload.current();
+        for bad in [(pair().0, pair().1), ("no certificate".to_owned(), pair().1), (pair().0, String::new())] {
+            secret.replace(&bad);
+            reload.look().await;
+            assert!(!current.has_changed().unwrap());
+            assert!(reload.problem.is_some());
+        }
+        std::fs::remove_file(secret.path("..data")).unwrap();
+        reload.look().await;
+        assert!(!current.has_changed().unwrap());
+        assert!(reload.problem.clone().unwrap().contains("tls.crt"), "{:?}", reload.problem);
+
+        secret.replace(&pair());
+        reload.look().await;
+        assert!(current.has_changed().unwrap());
+        assert_eq!(reload.problem, None);
+    }
+}

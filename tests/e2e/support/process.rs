@@ -93,9 +93,20 @@ impl ServerProcess {
         Self { child, log, address }
     }
 
+    /// How much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Asks it to stop, as Kubernetes does.
     pub async fn terminate(&self) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     }
 
