@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod append;
+mod docs;
 mod follow;
 mod open;
 mod properties;
