@@ -6,11 +6,13 @@
 mod authenticate;
 mod authorize;
 mod certificate;
+mod oidc;
 mod spiffe;
 mod token;
 
-pub use authenticate::Authenticator;
+pub use authenticate::{Authenticator, Credentials};
 pub use authorize::Authorizer;
 pub use certificate::CertificateError;
+pub use oidc::{IssuerUrl, Oidc, OidcOptions, RequiredClaim, SigningAlg};
 pub use spiffe::{SpiffeRule, SpiffeRules};
 pub use token::{Bearer, Tokens};
