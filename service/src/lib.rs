@@ -1,10 +1,9 @@
 //! The nodeward server: carries out the RPCs of `nodeward.v1` as Kubernetes calls.
 //!
 //! The rooms: [`node`] knows what a node is, and [`caller`] what a caller is, without I/O; [`cluster`] alone talks to
-//! Kubernetes; [`access`] finds out who is calling and what they may do; [`rpc`] translates between gRPC and these;
+//! Kubernetes; [`transport`] lets connections in, [`access`] callers; [`rpc`] translates between gRPC and these;
 //! [`telemetry`] reports. [`server`] wires them, [`run_from`] is the process.
 
-mod accepted;
 pub mod access;
 pub mod args;
 pub mod caller;
@@ -16,6 +15,7 @@ pub mod rpc;
 mod run;
 pub mod server;
 pub mod telemetry;
+pub mod transport;
 
 pub use error::Error;
 pub use run::run_from;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::ServerArgs;
@@ -44,12 +45,20 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn run(args: ServerArgs) -> anyhow::Result<()> {
+    allow_open_files();
     // Fails only if it was done before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = telemetry::init(&args.telemetry)?;
     let result = serve(&args).await;
     telemetry.shutdown(FLUSH).await;
     result
+}
+
+/// As many open files as the process may have, which is often more than it begins with: each connection is one.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // If not, there are fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn serve(args: &ServerArgs) -> anyhow::Result<()> {

@@ -60,6 +60,8 @@ pub(crate) fn start(listen: SocketAddr, sandbox: &Sandbox) -> Result<Companion, 
         OsString::from("server"),
         "--listen".into(),
         listen.to_string().into(),
+        "--plaintext".into(),
+        "--no-auth".into(),
         "--kubeconfig".into(),
         sandbox.kubeconfig_path().into(),
     ];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::certificate;
@@ -32,21 +32,34 @@ pub struct Credentials {
 }
 
 impl Authenticator {
-    /// Who is calling, with these headers on a connection with this verified client certificate (in DER).
-    pub async fn caller(
+    /// Who is calling with this token, on a connection with this verified client certificate (in DER).
+    pub(super) async fn caller(
         &self,
-        headers: &HeaderMap,
+        bearer: Option<&Bearer>,
         certificate: Option<&[u8]>,
         deadline: Instant,
     ) -> Result<Caller, Error> {
         let Self::Credentials(known) = self else { return Ok(Caller::Server) };
-        if let Some(bearer) = Bearer::of(headers)? {
-            return known.bearer(&bearer, deadline).await;
+        match (bearer, certificate) {
+            (Some(bearer), _) => self.bearer(bearer, deadline).await,
+            (None, Some(der)) => {
+                let principal = certificate::principal(der, &known.spiffe);
+                let principal = principal.map_err(|error| unauthenticated(error.to_string()))?;
+                if principal.has_expired(Timestamp::now()) {
+                    return Err(unauthenticated("the client certificate has expired"));
+                }
+                Ok(Caller::User(principal.into()))
+            }
+            (None, None) => Err(unauthenticated(NOTHING)),
         }
-        let Some(der) = certificate else { return Err(unauthenticated(NOTHING)) };
-        let principal =
-            certificate::principal(der, &known.spiffe).map_err(|error| unauthenticated(error.to_string()))?;
-        Ok(Caller::User(principal.into()))
+    }
+
+    /// Whose token this is.
+    pub(super) async fn bearer(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
+        match self {
+            Self::Nobody => Ok(Caller::Server),
+            Self::Credentials(known) => known.bearer(bearer, deadline).await,
+        }
     }
 }
 

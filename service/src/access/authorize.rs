@@ -35,17 +35,18 @@ impl Authorizer {
     pub async fn require(&self, caller: &Caller, permission: Permission, deadline: Instant) -> Result<(), Error> {
         let Caller::User(user) = caller else { return Ok(()) };
         let question = (user.clone(), permission);
-        let ask = self.reviews.allows(user, &question.1, deadline);
+        let ask = Box::pin(self.reviews.allows(user, &question.1, deadline));
         // Callers that ask the same at the same time share one answer.
-        let allowed = self.answers.try_get_with_by_ref(&question, ask).await.map_err(|error| (*error).clone())?;
+        let allowed =
+            Box::pin(self.answers.try_get_with_by_ref(&question, ask)).await.map_err(|error| (*error).clone())?;
         if allowed { Ok(()) } else { Err(denied(question.1)) }
     }
 
     /// As `require`, but asks Kubernetes now.
     pub async fn require_now(&self, caller: &Caller, permission: Permission, deadline: Instant) -> Result<(), Error> {
         let Caller::User(user) = caller else { return Ok(()) };
-        let allowed = self.reviews.allows(user, &permission, deadline).await?;
-        self.answers.insert((user.clone(), permission.clone()), allowed).await;
+        let allowed = Box::pin(self.reviews.allows(user, &permission, deadline)).await?;
+        Box::pin(self.answers.insert((user.clone(), permission.clone()), allowed)).await;
         if allowed { Ok(()) } else { Err(denied(permission)) }
     }
 }

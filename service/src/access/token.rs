@@ -97,7 +97,9 @@ impl Tokens {
             let user = self.reviews.token(bearer.text(), &self.audiences, deadline).await?;
             Ok::<_, Error>(user.and_then(|user| principal(user, bearer)).map(Arc::new))
         };
-        let found = self.answers.try_get_with(hash, ask).await.map_err(|error: Arc<Error>| (*error).clone())?;
+        let found = Box::pin(self.answers.try_get_with(hash, Box::pin(ask)))
+            .await
+            .map_err(|error: Arc<Error>| (*error).clone())?;
         match found {
             Some(principal) if !principal.has_expired(Timestamp::now()) => Ok(Caller::User(principal)),
             _ => Err(unauthenticated("the token is not valid, or not for this service")),
@@ -111,7 +113,8 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
     let expires = exp.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
     Some(Principal {
         username: user.username.filter(|name| !name.is_empty())?,
-        groups: user.groups.unwrap_or_default(),
+        // Kubernetes adds this one to whomever it lets in.
+        groups: user.groups.unwrap_or_default().into_iter().filter(|group| group != "system:authenticated").collect(),
         credential: Credential::KubernetesToken,
         expires,
     })

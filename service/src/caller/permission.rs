@@ -17,23 +17,6 @@ pub struct Permission {
     pub name: String,
 }
 
-impl Permission {
-    /// A right on one node, or on all if the name is empty.
-    pub fn on_node(verb: &'static str, name: impl Into<String>) -> Self {
-        Self { verb, group: "", resource: "nodes", subresource: "", name: name.into() }
-    }
-
-    /// A right on all nodes.
-    pub fn on_nodes(verb: &'static str) -> Self {
-        Self::on_node(verb, "")
-    }
-
-    /// A right on the status of one node.
-    pub fn on_node_status(verb: &'static str, name: impl Into<String>) -> Self {
-        Self { subresource: "status", ..Self::on_node(verb, name) }
-    }
-}
-
 impl fmt::Display for Permission {
     /// As in a rule of RBAC: `patch nodes/status`. The object's name is left out: whoever is denied learns nothing of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,7 +24,7 @@
 mod exporter;
 mod kube_call;
 mod kube_layer;
-mod methods;
+pub(crate) mod methods;
 mod mutation;
 pub mod names;
 mod options;
@@ -40,3 +40,11 @@ pub use options::{LogFormat, TelemetryOptions};
 pub use rpc_layer::{ResponseFuture, RpcTrace, RpcTraceLayer, TracedBody};
 pub use sampler::MutationSampler;
 pub use setup::{Telemetry, init};
+
+/// Says on the span of the present call who is calling; nothing, if that is nobody in particular.
+pub fn caller(username: &str) {
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    if !username.is_empty() {
+        tracing::Span::current().set_attribute(names::USER_ID, username.to_owned());
+    }
+}

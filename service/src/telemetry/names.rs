@@ -32,6 +32,14 @@ pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 /// The port that goes with [`NETWORK_PEER_ADDRESS`].
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 
+/// The name of the meter of all of the server's metrics.
+pub const METER: &str = "nodeward";
+/// Whether changes are sent to Kubernetes in the caller's name (1) or in the server's (0).
+pub const IMPERSONATION: &str = "nodeward.kubernetes.impersonation";
+
+/// The user name of the caller.
+pub const USER_ID: &str = "user.id";
+
 /// The HTTP method of a call to Kubernetes.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// The HTTP status of the answer of Kubernetes.
@@ -76,6 +84,28 @@ pub const NODE_NAMES: &str = "nodeward.node.names";
 pub const VALIDATE_ONLY: &str = "nodeward.validate_only";
 /// The reason of the `google.rpc.ErrorInfo` of a failed call, for example `ETAG_MISMATCH`.
 pub const ERROR_REASON: &str = "nodeward.error.reason";
+
+/// How many connections are open; a metric.
+pub const CONNECTIONS_OPEN: &str = "nodeward.connections.open";
+/// How many connections came to nothing; a metric.
+pub const CONNECTIONS_REFUSED: &str = "nodeward.connections.refused";
+/// Why a connection came to nothing: `full`, `silent` or `handshake`.
+pub const REFUSAL_REASON: &str = "nodeward.refusal.reason";
+/// How often changed certificates could not be used; a metric.
+pub const CERTIFICATE_RELOAD_FAILURES: &str = "nodeward.certificate.reload_failures";
+/// When the server's certificate expires; a metric.
+pub const CERTIFICATE_EXPIRY: &str = "nodeward.certificate.expiry";
+
+/// A counter: calls that were refused because of a limit, by [`LIMIT_CLASS`] and [`LIMIT_NAME`].
+pub const LIMIT_REFUSALS: &str = "nodeward.limit.refusals";
+/// What a refused call was: `reads`, `watches` or `mutations`.
+pub const LIMIT_CLASS: &str = "nodeward.limit.class";
+/// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server.
+pub const LIMIT_NAME: &str = "nodeward.limit.name";
+/// An up-down counter: how many calls in progress and open streams count for the limits of the server, by [`LIMIT_NAME`].
+pub const LOAD_USAGE: &str = "nodeward.load.usage";
+/// An up-down counter: these limits, by [`LIMIT_NAME`]. What is not limited is not among them.
+pub const LOAD_LIMIT: &str = "nodeward.load.limit";
 
 /// The response header that names the trace of a call.
 pub const TRACE_ID_HEADER: &str = "x-trace-id";

@@ -120,7 +120,7 @@ impl Call {
         if is_fault_of_server(status.code()) {
             self.span.set_status(SpanStatus::error(reason));
         }
-        if self.method.is_some_and(|method| method.mutates) {
+        if self.method.is_some_and(Method::mutates) {
             self.record.outcome(&self.span, Outcome::Failed);
         }
     }

@@ -74,10 +74,16 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a server on a free port, and waits until it has read the cluster's state.
+    /// Starts a server on a free port, and waits until it has read the cluster's state. It serves plain text.
     pub async fn start(kubeconfig: &Path, flags: &[&str]) -> Self {
+        Self::start_with(kubeconfig, &[&["--plaintext"], flags].concat()).await
+    }
+
+    /// The same, but these flags say how it is protected.
+    pub async fn start_with(kubeconfig: &Path, flags: &[&str]) -> Self {
         let kubeconfig = kubeconfig.to_str().unwrap();
-        let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
+        let flags =
+            [&["--listen", "127.0.0.1:0", "--no-auth", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
         let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let listening = line_with(&mut log, "listening").await;
@@ -87,9 +93,20 @@ impl ServerProcess {
         Self { child, log, address }
     }
 
+    /// How much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Asks it to stop, as Kubernetes does.
     pub async fn terminate(&self) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     }
 

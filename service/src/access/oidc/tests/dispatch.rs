@@ -12,9 +12,8 @@ fn authenticator(oidc: Option<Oidc>) -> Authenticator {
 }
 
 async fn ask(authenticator: &Authenticator, token: &str) -> Result<Caller, Error> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-    let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    authenticator.caller(&headers, None, Instant::now() + Duration::from_secs(60)).await
+    let bearer = bearer(token).unwrap();
+    authenticator.caller(Some(&bearer), None, Instant::now() + Duration::from_secs(60)).await
 }
 
 fn is_of_kubernetes(answer: &Result<Caller, Error>) -> bool {
