@@ -16,10 +16,11 @@ use crate::error::Error;
 /// The shortest time from one fetch to the next, whatever comes.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The age at which keys are fetched again in the background. A key that the issuer takes back is refused by then.
+/// The age at which whoever needs keys has them fetched again, in the background.
 const FRESH: Duration = Duration::from_secs(300);
 
-/// The age at which keys are not used before they are fetched again, for they may have been unused for days.
+/// The age at which keys are not used before they are fetched again, for they may have been unused for days. A key that the
+/// issuer takes back is refused by then.
 const OLD: Duration = Duration::from_secs(600);
 
 /// The age at which keys are given up even if the issuer fails. Its tokens have long ended by then.
