@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::certificate;
+use super::oidc::Oidc;
 use super::spiffe::SpiffeRules;
 use super::token::{Bearer, Tokens};
 use crate::caller::Caller;
@@ -26,6 +27,8 @@ pub struct Credentials {
     pub spiffe: SpiffeRules,
     /// Tokens that Kubernetes knows.
     pub tokens: Tokens,
+    /// Tokens of an issuer for callers whom Kubernetes does not know, if there is one.
+    pub oidc: Option<Oidc>,
 }
 
 impl Authenticator {
@@ -55,7 +58,17 @@ impl Authenticator {
     pub(super) async fn bearer(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
         match self {
             Self::Nobody => Ok(Caller::Server),
-            Self::Credentials(known) => known.tokens.caller(bearer, deadline).await,
+            Self::Credentials(known) => known.bearer(bearer, deadline).await,
+        }
+    }
+}
+
+impl Credentials {
+    /// Whose token this is. A token that says that it is of the issuer is not shown to Kubernetes, also if it is bad.
+    async fn bearer(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
+        match self.oidc.as_ref().filter(|oidc| oidc.claims_to_issue(bearer)) {
+            Some(oidc) => oidc.caller(bearer, deadline).await,
+            None => self.tokens.caller(bearer, deadline).await,
         }
     }
 }

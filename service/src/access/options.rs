@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::{Access, Authenticator, Authorizer, Credentials, SpiffeRule, SpiffeRules, Tokens};
+use super::{Access, Authenticator, Authorizer, Credentials, Oidc, OidcOptions, SpiffeRule, SpiffeRules, Tokens};
 use crate::cluster::Reviews;
 
 /// How callers show who they are.
@@ -31,6 +31,10 @@ pub struct AccessOptions {
     /// spiffe://example.org/ns/{ns}/sa/{name}=system:serviceaccount:{ns}:{name}. May be given several times
     #[arg(long = "spiffe-user", env = "NODEWARD_SPIFFE_USERS", value_name = "RULE", value_delimiter = ',')]
     pub spiffe_users: Vec<SpiffeRule>,
+
+    /// Whose tokens are accepted beside those that Kubernetes knows.
+    #[command(flatten)]
+    pub oidc: OidcOptions,
 }
 
 impl AccessOptions {
@@ -55,6 +59,7 @@ impl AccessOptions {
             Authenticator::Credentials(Arc::new(Credentials {
                 spiffe: SpiffeRules::new(self.spiffe_users.clone()),
                 tokens: Tokens::new(reviews.clone(), self.token_audiences.clone()),
+                oidc: Oidc::new(&self.oidc)?,
             }))
         };
         Ok(Access::new(authenticator, Authorizer::new(reviews.clone())))
