@@ -24,6 +24,7 @@
 mod exporter;
 mod kube_call;
 mod kube_layer;
+mod log;
 mod methods;
 mod mutation;
 pub mod names;

@@ -77,6 +77,11 @@ pub const VALIDATE_ONLY: &str = "nodeward.validate_only";
 /// The reason of the `google.rpc.ErrorInfo` of a failed call, for example `ETAG_MISMATCH`.
 pub const ERROR_REASON: &str = "nodeward.error.reason";
 
+/// The trace that a line of the log was written in.
+pub const TRACE_ID: &str = "trace_id";
+/// The span that a line of the log was written in.
+pub const SPAN_ID: &str = "span_id";
+
 /// The response header that names the trace of a call.
 pub const TRACE_ID_HEADER: &str = "x-trace-id";
 /// The request header by which Kubernetes takes over the id of our audit record for its own.

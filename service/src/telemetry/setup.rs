@@ -1,5 +1,6 @@
 //! Starts and ends tracing and logging.
 
+use std::io::{IsTerminal as _, stderr};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,15 +14,17 @@ use opentelemetry_sdk::trace::{
 use tokio::sync::oneshot;
 use tracing::{Metadata, Subscriber, warn};
 use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterFn, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
 use uuid::Uuid;
 
 use super::exporter::OtlpExporter;
-use super::{LogFormat, MutationSampler, TelemetryOptions, names, propagation};
+use super::log::log_layer;
+use super::{MutationSampler, TelemetryOptions, names, propagation};
 
 /// The running telemetry of a process. Call [`shutdown`](Self::shutdown) last of all, or the latest spans are lost.
 #[derive(Debug)]
@@ -42,9 +45,22 @@ impl Telemetry {
     pub fn build(
         options: &TelemetryOptions,
     ) -> anyhow::Result<(Self, impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<>)> {
+        Self::logging_to(options, stderr, stderr().is_terminal())
+    }
+
+    /// The same, with a log that goes to `writer`, in colours if `ansi`.
+    pub fn logging_to<W>(
+        options: &TelemetryOptions,
+        writer: W,
+        ansi: bool,
+    ) -> anyhow::Result<(Self, impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<W>)>
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
         global::set_text_map_propagator(propagation::propagator());
         let provider = provider(options)?;
-        let subscriber = tracing_subscriber::registry().with(Self::layer(&provider)).with(log_layer(options)?);
+        let subscriber =
+            tracing_subscriber::registry().with(Self::layer(&provider)).with(log_layer(options, writer, ansi)?);
         Ok((Self { provider }, subscriber))
     }
 
@@ -102,20 +118,6 @@ fn traced() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Send + Sync + 'static> 
 
 fn is_traced(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() <= tracing::Level::INFO && metadata.target().starts_with("nodeward")
-}
-
-fn log_layer<S>(options: &TelemetryOptions) -> anyhow::Result<impl Layer<S> + Send + Sync + use<S>>
-where
-    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
-{
-    let filter = EnvFilter::try_new(&options.log_filter)
-        .with_context(|| format!("the log filter `{}` (--log, RUST_LOG) is not valid", options.log_filter))?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = match options.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    Ok(lines.with_filter(filter))
 }
 
 fn provider(options: &TelemetryOptions) -> anyhow::Result<SdkTracerProvider> {

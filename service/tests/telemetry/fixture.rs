@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::collector::Collector;
 
@@ -50,8 +51,20 @@ pub struct Fixture {
 impl Fixture {
     /// A server that answers each unary call with `answer`.
     pub async fn start(options: TelemetryOptions, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Self {
+        Self::logging_to(options, std::io::stderr, answer).await
+    }
+
+    /// The same, with a log that goes to `log`.
+    pub async fn logging_to<W>(
+        options: TelemetryOptions,
+        log: W,
+        answer: impl Fn() -> Answer + Send + Sync + 'static,
+    ) -> Self
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
         let collector = Collector::start().await;
-        let (telemetry, _default) = telemetry(&collector, options);
+        let (telemetry, _default) = telemetry(&collector, options, log);
         let channel = serve(Nodes { answer: Arc::new(answer) }).await;
         let client = NodeServiceClient::new(channel.clone());
         Self { client, channel, telemetry, _default, collector }
@@ -93,10 +106,13 @@ impl Fixture {
 }
 
 /// Traces of this thread go to `collector`, and at once.
-pub fn telemetry(collector: &Collector, options: TelemetryOptions) -> (Telemetry, DefaultGuard) {
+fn telemetry<W>(collector: &Collector, options: TelemetryOptions, log: W) -> (Telemetry, DefaultGuard)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let endpoint = options.otlp_endpoint.or_else(|| Some(collector.endpoint().to_owned()));
     let options = TelemetryOptions { otlp_endpoint: endpoint, trace_export_delay_ms: 10, ..options };
-    let (telemetry, subscriber) = Telemetry::build(&options).expect("telemetry");
+    let (telemetry, subscriber) = Telemetry::logging_to(&options, log, false).expect("telemetry");
     (telemetry, tracing::subscriber::set_default(subscriber))
 }
 
@@ -176,5 +192,9 @@ async fn watch(request: http::Request<Body>) -> http::Response<Body> {
 }
 
 fn one_change() -> impl Stream<Item = Result<WatchNodesResponse, Status>> + Send + 'static {
-    stream::iter([Ok(WatchNodesResponse::default())]).chain(stream::pending())
+    let change = || {
+        tracing::debug!(target: "nodeward::test", "a change is sent");
+        Ok(WatchNodesResponse::default())
+    };
+    stream::iter([()]).map(move |()| change()).chain(stream::pending())
 }

@@ -5,5 +5,6 @@ mod collector;
 mod fixture;
 mod kubernetes;
 mod lifecycle;
+mod logs;
 mod mutations;
 mod rpc;
