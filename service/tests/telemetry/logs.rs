@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use nodeward_api::v1::Node;
+use nodeward_api::v1::{Node, WatchNodesRequest};
 use nodeward_server::telemetry::{LogFormat, Telemetry, TelemetryOptions};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tracing::{Instrument as _, Span};
 
-use crate::fixture::{Answer, CORDON, DEADLINE, Fixture, trace_id};
+use crate::fixture::{Answer, CORDON, DEADLINE, Fixture, TRACE_ID, trace_id, traced, with};
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -91,6 +91,14 @@ async fn a_line_of_a_read_that_is_not_traced_names_the_trace_all_the_same() {
     let (mut fixture, log) = logging(options(LogFormat::Json, "info")).await;
     let id = trace_id(&fixture.get(MetadataMap::new()).await.unwrap());
     assert_eq!(parsed(&log.line("at work"))["trace_id"], id);
+}
+
+#[tokio::test]
+async fn a_line_of_a_stream_names_the_trace_that_its_opening_named() {
+    let (mut fixture, log) = logging(options(LogFormat::Json, "debug")).await;
+    let watch = fixture.client.watch_nodes(with(traced(true), WatchNodesRequest::default())).await.unwrap();
+    assert!(watch.into_inner().message().await.unwrap().is_some());
+    assert_eq!(parsed(&log.line("a change is sent"))["trace_id"], TRACE_ID);
 }
 
 #[test]
