@@ -2,10 +2,12 @@
 //!
 //! The rooms: [`node`] knows what a node is, and [`caller`] what a caller is, without I/O; [`cluster`] alone talks to
 //! Kubernetes; [`access`] finds out who is calling and what they may do; [`rpc`] translates between gRPC and these;
-//! [`telemetry`] reports. [`server`] wires them, [`run_from`] is the process.
+//! [`telemetry`] reports, and [`admin`] shows it to those who run the server. [`server`] wires them, [`run_from`] is the
+//! process.
 
 mod accepted;
 pub mod access;
+pub mod admin;
 pub mod args;
 pub mod caller;
 pub mod cluster;
