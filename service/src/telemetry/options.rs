@@ -80,7 +80,7 @@ pub enum LogFormat {
 pub enum MetricsExporter {
     /// To the OTLP endpoint, if there is one.
     Otlp,
-    /// Nowhere. By the name that OpenTelemetry has for it, `prometheus` is the same: that endpoint does not depend on it.
+    /// Nowhere; /metrics is served all the same, so `prometheus`, which OpenTelemetry knows too, means this.
     #[value(alias = "prometheus")]
     None,
 }
