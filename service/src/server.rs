@@ -17,10 +17,11 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::accepted::Accepted;
+use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
-use crate::telemetry::RpcTraceLayer;
+use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 
 /// A client that does not answer a ping for this long is gone.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
@@ -33,6 +34,10 @@ pub struct Server {
     address: SocketAddr,
     cluster: Cluster,
     health: HealthReporter,
+    /// What probes are told.
+    probes: Probes,
+    /// Measures how old the nodes in memory are.
+    _age: ObservedCache,
     /// Changes in progress.
     tasks: TaskTracker,
     /// Stops accepting.
@@ -76,14 +81,20 @@ impl Server {
         let serving =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop_serving.clone().cancelled_owned()));
 
+        let probes = Probes::default();
         let background = TaskTracker::new();
-        background.spawn(follow(cluster.clone(), stop_cluster.clone()));
-        background.spawn(report_ready(cluster.clone(), health.clone(), stop_cluster.clone()));
+        let running = probes.runs("the watch of the cluster");
+        background.spawn(follow(cluster.clone(), stop_cluster.clone(), running));
+        background.spawn(report_ready(cluster.clone(), health.clone(), probes.clone(), stop_cluster.clone()));
+        let store = cluster.store().clone();
+        let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;
         Ok(Self {
             address,
             cluster,
             health,
+            probes,
+            _age: age,
             tasks,
             stop_serving,
             stop_streams,
@@ -97,6 +108,11 @@ impl Server {
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What probes are told of it, also after it has stopped.
+    pub fn probes(&self) -> Probes {
+        self.probes.clone()
     }
 
     /// Waits until it has read the cluster's state.
@@ -116,6 +132,7 @@ impl Server {
     /// Stops: no longer ready, no new calls, the streams end with a last bookmark, calls in progress end, and changes
     /// whose caller has left too. What has not ended within the grace period is cut off, which is an error.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.probes.stopping();
         report(&self.health, ServingStatus::NotServing).await;
         // Cleared too: a client that watches the health would otherwise keep the server open.
         for service in HEALTH_OF {
@@ -157,13 +174,14 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
-async fn follow(cluster: Cluster, stop: CancellationToken) {
+async fn follow(cluster: Cluster, stop: CancellationToken, _running: Running) {
     cluster.run(stop).await;
 }
 
-async fn report_ready(cluster: Cluster, health: HealthReporter, stop: CancellationToken) {
+async fn report_ready(cluster: Cluster, health: HealthReporter, probes: Probes, stop: CancellationToken) {
     if stop.run_until_cancelled(cluster.store().ready()).await.is_some() {
         tracing::info!("ready");
+        probes.ready();
         report(&health, ServingStatus::Serving).await;
     }
 }
