@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser};
 
 use crate::access::{AccessOptions, LimitOptions};
+use crate::admin::AdminOptions;
 use crate::cluster::ClusterOptions;
 use crate::telemetry::TelemetryOptions;
 use crate::transport::TransportOptions;
@@ -20,9 +21,12 @@ pub struct ServerArgs {
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterOptions,
-    /// Traces and logs.
+    /// Traces, metrics and logs.
     #[command(flatten)]
     pub telemetry: TelemetryOptions,
+    /// Where metrics and probes are served.
+    #[command(flatten)]
+    pub admin: AdminOptions,
 }
 
 /// How to serve.

@@ -2,9 +2,11 @@
 //!
 //! The rooms: [`node`] knows what a node is, and [`caller`] what a caller is, without I/O; [`cluster`] alone talks to
 //! Kubernetes; [`transport`] lets connections in, [`access`] callers; [`rpc`] translates between gRPC and these;
-//! [`telemetry`] reports. [`server`] wires them, [`run_from`] is the process.
+//! [`telemetry`] reports, and [`admin`] shows it to those who run the server. [`server`] wires them, [`run_from`] is the
+//! process.
 
 pub mod access;
+pub mod admin;
 pub mod args;
 pub mod caller;
 pub mod cluster;

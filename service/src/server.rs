@@ -17,10 +17,11 @@ use tower::util::MapResponseLayer;
 
 use crate::access::own_rights::{self, WritesAs};
 use crate::access::{AccessLayer, LimitLayer};
+use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
-use crate::telemetry::RpcTraceLayer;
+use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
 /// The names under which the health can be asked for: that of the server as a whole is empty.
@@ -32,6 +33,10 @@ pub struct Server {
     /// That it has read the cluster's state.
     started: CancellationToken,
     health: HealthReporter,
+    /// What probes are told.
+    probes: Probes,
+    /// Measures how old the nodes in memory are.
+    _age: ObservedCache,
     /// Changes in progress.
     tasks: TaskTracker,
     /// Ends the upstream watch.
@@ -63,18 +68,28 @@ impl Server {
             .service(routes(rpc, health_service)?);
         let serving = transport.serve(service, stop, options.grace);
 
+        let probes = Probes::default();
         let background = TaskTracker::new();
-        background.spawn(follow(cluster.clone(), stop_cluster.clone()));
+        let running = probes.runs("the watch of the cluster");
+        background.spawn(follow(cluster.clone(), stop_cluster.clone(), running));
         let started = CancellationToken::new();
         let start_up = StartUp { cluster: cluster.clone(), no_auth: options.access.no_auth };
-        background.spawn(stop_cluster.clone().run_until_cancelled_owned(start_up.run(health.clone(), started.clone())));
+        let start_up = start_up.run(health.clone(), probes.clone(), started.clone());
+        background.spawn(stop_cluster.clone().run_until_cancelled_owned(start_up));
+        let store = cluster.store().clone();
+        let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;
-        Ok(Self { address, started, health, tasks, stop_cluster, serving, background, grace })
+        Ok(Self { address, started, health, probes, _age: age, tasks, stop_cluster, serving, background, grace })
     }
 
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What probes are told of it, also after it has stopped.
+    pub fn probes(&self) -> Probes {
+        self.probes.clone()
     }
 
     /// Waits until it has read the cluster's state.
@@ -91,6 +106,7 @@ impl Server {
     /// whose caller has left too. What has not ended within the grace period is cut off, which is an error; a stream whose
     /// client does not listen is not waited for.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.probes.stopping();
         report(&self.health, ServingStatus::NotServing).await;
         // Cleared too: those who watch the health learn that there will be no more of it.
         for service in HEALTH_OF {
@@ -138,7 +154,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
-async fn follow(cluster: Cluster, stop: CancellationToken) {
+async fn follow(cluster: Cluster, stop: CancellationToken, _running: Running) {
     cluster.run(stop).await;
 }
 
@@ -149,9 +165,10 @@ struct StartUp {
 }
 
 impl StartUp {
-    async fn run(self, health: HealthReporter, started: CancellationToken) {
+    async fn run(self, health: HealthReporter, probes: Probes, started: CancellationToken) {
         tokio::join!(self.cluster.store().ready(), self.cluster.requests_known(), self.check_own_rights());
         tracing::info!("ready");
+        probes.ready();
         report(&health, ServingStatus::Serving).await;
         started.cancel();
     }

@@ -107,6 +107,31 @@ pub const LOAD_USAGE: &str = "nodeward.load.usage";
 /// An up-down counter: these limits, by [`LIMIT_NAME`]. What is not limited is not among them.
 pub const LOAD_LIMIT: &str = "nodeward.load.limit";
 
+/// How long calls took that the server answered, those that stream excepted; a metric. With [`RPC_SYSTEM_NAME`],
+/// [`RPC_METHOD`], [`RPC_RESPONSE_STATUS_CODE`] and, if the call failed, [`ERROR_TYPE`].
+pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
+/// How many calls that stream are open; a metric. With [`RPC_METHOD`].
+pub const STREAMS_OPEN: &str = "nodeward.streams.open";
+/// How long calls that stream lasted; a metric. With the attributes of [`RPC_SERVER_CALL_DURATION`].
+pub const STREAMS_DURATION: &str = "nodeward.streams.duration";
+/// How long Kubernetes took to answer, without the rest of a watch; a metric. With [`HTTP_REQUEST_METHOD`],
+/// [`SERVER_ADDRESS`], [`SERVER_PORT`], [`KUBERNETES_VERB`], [`KUBERNETES_RESOURCE`], [`HTTP_RESPONSE_STATUS_CODE`] if it
+/// has answered, and [`ERROR_TYPE`] if it has not or has refused.
+pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
+/// How long ago a cache last heard of Kubernetes; a metric. With [`CACHE_NAME`].
+pub const CACHE_AGE: &str = "nodeward.cache.age";
+/// How often a cache was read anew because its watch could not go on; a metric. With [`CACHE_NAME`].
+pub const CACHE_RELISTS: &str = "nodeward.cache.relists";
+/// What a cache is of: `nodes`.
+pub const CACHE_NAME: &str = "nodeward.cache.name";
+/// Always 1; a metric. With [`SERVICE_VERSION`].
+pub const BUILD_INFO: &str = "nodeward.build.info";
+
+/// The trace that a line of the log was written in.
+pub const TRACE_ID: &str = "trace_id";
+/// The span that a line of the log was written in.
+pub const SPAN_ID: &str = "span_id";
+
 /// The response header that names the trace of a call.
 pub const TRACE_ID_HEADER: &str = "x-trace-id";
 /// The request header by which Kubernetes takes over the id of our audit record for its own.

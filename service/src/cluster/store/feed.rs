@@ -120,6 +120,9 @@ async fn list(api: &Api<Node>, store: &Store) -> anyhow::Result<()> {
         }
     };
     tracing::info!(nodes = nodes.len(), version, "read the nodes");
+    if store.is_ready() {
+        crate::telemetry::count_relist("nodes");
+    }
     store.reset(nodes, version.parse()?);
     Ok(())
 }
