@@ -61,10 +61,10 @@ impl Reload {
         match self.changed().await {
             Ok(None) => self.problem = None,
             Ok(Some((tls, digest))) => {
-                info!(expires = %expiry(&tls), "the certificates have changed: new connections are served with them");
-                self.metrics.certificate_expires(tls.expires);
-                self.current.send_replace(tls.config);
+                self.current.send_replace(tls.config.clone());
                 (self.digest, self.problem) = (digest, None);
+                self.metrics.certificate_expires(tls.expires);
+                info!(expires = %expiry(&tls), "the certificates have changed: new connections are served with them");
             }
             Err(error) => self.failed(format!("{error:#}")),
         }

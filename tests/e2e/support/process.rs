@@ -88,10 +88,11 @@ impl ServerProcess {
             [&["--listen", "127.0.0.1:0", "--no-auth", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
         let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listening = line_with(&mut log, "listening").await;
-        let (_, address) = listening.split_once("address=").unwrap();
+        // In whichever order.
+        let first = line_with(&mut log, &["listening", "ready"]).await;
+        let second = line_with(&mut log, &["listening", "ready"]).await;
+        let (_, address) = [&first, &second].into_iter().find_map(|line| line.split_once("address=")).unwrap();
         let address = address.split_whitespace().next().unwrap().parse().unwrap();
-        line_with(&mut log, "ready").await;
         Self { child, log, address }
     }
 
@@ -114,7 +115,7 @@ impl ServerProcess {
 
     /// Waits until its log says this.
     pub async fn says(&mut self, text: &str) {
-        line_with(&mut self.log, text).await;
+        line_with(&mut self.log, &[text]).await;
     }
 
     /// Waits until it has ended: its exit code, and the rest of its log.
@@ -128,15 +129,16 @@ impl ServerProcess {
     }
 }
 
-/// The next line with this text.
-async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
+/// The next line with one of these texts.
+async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, texts: &[&str]) -> String {
     let mut before = Vec::new();
     loop {
-        let line = timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("no {text:?} after {before:#?}"));
+        let line =
+            timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("no {texts:?} after {before:#?}"));
         match line.unwrap() {
-            Some(line) if line.contains(text) => return line,
+            Some(line) if texts.iter().any(|text| line.contains(text)) => return line,
             Some(line) => before.push(line),
-            None => panic!("it has ended without {text:?}: {before:#?}"),
+            None => panic!("it has ended without {texts:?}: {before:#?}"),
         }
     }
 }
