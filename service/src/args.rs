@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser};
 
+use crate::access::{AccessOptions, LimitOptions};
+use crate::admin::AdminOptions;
 use crate::cluster::ClusterOptions;
 use crate::telemetry::TelemetryOptions;
+use crate::transport::TransportOptions;
 
 /// The nodeward server: manages the nodes of a Kubernetes cluster over gRPC
 #[derive(Clone, Debug, Parser)]
@@ -18,16 +21,19 @@ pub struct ServerArgs {
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterOptions,
-    /// Traces and logs.
+    /// Traces, metrics and logs.
     #[command(flatten)]
     pub telemetry: TelemetryOptions,
+    /// Where metrics and probes are served.
+    #[command(flatten)]
+    pub admin: AdminOptions,
 }
 
 /// How to serve.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Serving")]
 pub struct ServeOptions {
-    /// The address to listen on. Connections are not encrypted and callers not authenticated: leave it on loopback
+    /// The address to listen on
     #[arg(long, env = "NODEWARD_LISTEN", value_name = "ADDRESS", default_value_t = Self::default().listen)]
     pub listen: SocketAddr,
 
@@ -38,6 +44,18 @@ pub struct ServeOptions {
     /// The age, in seconds, at which a watch ends itself, give or take a tenth. Its client resumes it, perhaps elsewhere
     #[arg(long, env = "NODEWARD_WATCH_SECONDS", value_name = "SECONDS", default_value = "1800", value_parser = seconds)]
     pub watch_max_age: Duration,
+
+    /// How clients connect.
+    #[command(flatten)]
+    pub transport: TransportOptions,
+
+    /// How callers show who they are.
+    #[command(flatten)]
+    pub access: AccessOptions,
+
+    /// How often callers may call.
+    #[command(flatten)]
+    pub limits: LimitOptions,
 }
 
 impl Default for ServeOptions {
@@ -46,14 +64,21 @@ impl Default for ServeOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
             grace: Duration::from_secs(20),
             watch_max_age: Duration::from_secs(1800),
+            transport: TransportOptions::default(),
+            access: AccessOptions::default(),
+            limits: LimitOptions::default(),
         }
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// No duration is longer: sums of them are still times.
+const A_YEAR: u64 = 365 * 24 * 3600;
+
+/// A duration of whole seconds.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
-        Ok(0) | Err(_) => Err("must be a whole number of seconds, at least 1".to_owned()),
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Ok(seconds @ 1..=A_YEAR) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("must be a whole number of seconds, from 1 to {A_YEAR}")),
     }
 }
 

@@ -18,9 +18,51 @@ pub enum Error {
     /// The resume token is not one of a watch with the same filter, selector and mask.
     #[error("the resume token does not belong to this watch")]
     InvalidResumeToken,
+    /// The request is larger than its RPC takes.
+    #[error("the request is larger than {limit} bytes")]
+    MessageTooLarge {
+        /// The size of the largest.
+        limit: usize,
+    },
     /// The changes since the token are no longer known.
     #[error("too much has happened since the resume token was given")]
     ResumeTokenExpired,
+    /// The caller has not shown who they are.
+    #[error("the caller is not known: {detail}")]
+    Unauthenticated {
+        /// What is wrong with what they have shown.
+        detail: String,
+    },
+    /// The caller may not do this. Whether what it is about exists is not told.
+    #[error("the caller may not {permission}")]
+    AccessDenied {
+        /// The right that is missing, for example `patch nodes`.
+        permission: String,
+    },
+    /// The caller sends more than one user may.
+    #[error("too many {class} of {user:?}: {allowed} are allowed")]
+    RateLimited {
+        /// The user name.
+        user: String,
+        /// What there is too much of: `reads`, `watches` or `mutations`.
+        class: &'static str,
+        /// Which limit it is: `rate` or `concurrency`.
+        limit: &'static str,
+        /// What the limit is, for example `50 at a time`.
+        allowed: String,
+        /// When to try again: to the nanosecond for a rate; what a call in progress still takes is not known.
+        retry_after: Duration,
+    },
+    /// All callers together send more than the server can do.
+    #[error("the server is overloaded: it takes no more {class} for now")]
+    Overloaded {
+        /// What it takes no more of: `reads`, `watches` or `mutations`.
+        class: &'static str,
+        /// Which limit it is: `calls` or `streams`.
+        limit: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// There is no such node.
     #[error("node {node:?} does not exist")]
     NotFound {
@@ -126,8 +168,8 @@ pub enum Error {
     /// The caches are not filled yet.
     #[error("the server has not read the cluster's state yet")]
     NotReady,
-    /// The server is stopping.
-    #[error("the server is shutting down")]
+    /// The server is stopping, or gives up the connection.
+    #[error("the server ends this connection: connect again")]
     ShuttingDown,
     /// The deadline passed. Whether a change was carried out is not known.
     #[error("the deadline passed while {stage}")]
@@ -161,7 +203,12 @@ impl Error {
             Self::Invalid(_) => "INVALID_FIELD",
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
             Self::InvalidResumeToken => "INVALID_RESUME_TOKEN",
+            Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
+            Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
+            Self::AccessDenied { .. } => "ACCESS_DENIED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Overloaded { .. } => "OVERLOADED",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",

@@ -5,14 +5,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::admin;
 use crate::args::ServerArgs;
 use crate::cluster::Connection;
 use crate::server::Server;
-use crate::telemetry;
+use crate::telemetry::{self, Metrics};
 
-/// How long the last traces may take to be exported.
+/// How long the last traces and metrics may take to be exported.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// Runs a server with these arguments, the first being the name of the program, until it is told to stop.
@@ -44,19 +46,41 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn run(args: ServerArgs) -> anyhow::Result<()> {
+    allow_open_files();
     // Fails only if it was done before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = telemetry::init(&args.telemetry)?;
-    let result = serve(&args).await;
+    let result = serve(&args, telemetry.metrics()).await;
     telemetry.shutdown(FLUSH).await;
     result
 }
 
-async fn serve(args: &ServerArgs) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
+/// As many open files as the process may have, which is often more than it begins with: each connection is one.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // If not, there are fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+async fn serve(args: &ServerArgs, metrics: Metrics) -> anyhow::Result<()> {
+    let signals = Signals::new()?;
+    let admin = admin::bind(&args.admin).await?;
     let connection = Connection::open(&args.cluster).await?;
-    let mut server = Server::start(&args.serve, connection).await?;
+    let server = Server::start(&args.serve, connection).await?;
     tracing::info!(address = %server.address(), "listening");
+    let admin = admin.map(|listening| listening.serve(metrics, server.probes()));
+    if let Some(admin) = &admin {
+        tracing::info!(address = %admin.address(), "serving metrics and probes");
+    }
+    let stopped = serve_until_stopped(args, server, signals).await;
+    // The last, so that whoever asks while the server stops learns that it does.
+    if let Some(admin) = admin {
+        admin.stop().await;
+    }
+    stopped
+}
+
+async fn serve_until_stopped(args: &ServerArgs, mut server: Server, mut signals: Signals) -> anyhow::Result<()> {
     tokio::select! {
         error = server.failed() => return Err(error),
         name = signals.next() => tracing::info!(signal = name, grace = ?args.serve.grace, "stopping"),

@@ -2,28 +2,27 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context;
-use futures::TryStreamExt;
 use nodeward_api::FILE_DESCRIPTOR_SET;
 use nodeward_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
+use tower::ServiceBuilder;
+use tower::util::MapResponseLayer;
 
-use crate::accepted::Accepted;
+use crate::access::own_rights::{self, WritesAs};
+use crate::access::{AccessLayer, LimitLayer};
+use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
-use crate::telemetry::RpcTraceLayer;
-
-/// A client that does not answer a ping for this long is gone.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
+use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
 /// The names under which the health can be asked for: that of the server as a whole is empty.
 const HEALTH_OF: [&str; 2] = ["", SERVICE_NAME];
@@ -31,17 +30,18 @@ const HEALTH_OF: [&str; 2] = ["", SERVICE_NAME];
 /// A running server.
 pub struct Server {
     address: SocketAddr,
-    cluster: Cluster,
+    /// That it has read the cluster's state.
+    started: CancellationToken,
     health: HealthReporter,
+    /// What probes are told.
+    probes: Probes,
+    /// Measures how old the nodes in memory are.
+    _age: ObservedCache,
     /// Changes in progress.
     tasks: TaskTracker,
-    /// Stops accepting.
-    stop_serving: CancellationToken,
-    /// Ends the streams.
-    stop_streams: CancellationToken,
     /// Ends the upstream watch.
     stop_cluster: CancellationToken,
-    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    serving: Serving,
     background: TaskTracker,
     grace: Duration,
 }
@@ -49,49 +49,37 @@ pub struct Server {
 impl Server {
     /// Starts a server. It listens at once, and is ready when it has read the cluster's state.
     pub async fn start(options: &ServeOptions, connection: Connection) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .with_context(|| format!("can't listen on {}; choose another address with --listen", options.listen))?;
-        let address = listener.local_addr()?;
+        let transport = Transport::bind(options.listen, &options.transport).await?;
+        let address = transport.address();
         let cluster = Cluster::new(connection);
+        let access = options.access.access(address, cluster.reviews())?;
         let (health, health_service) = tonic_health::server::health_reporter();
         report(&health, ServingStatus::NotServing).await;
         let tasks = TaskTracker::new();
-        let [stop_serving, stop_streams, stop_cluster] = [(); 3].map(|()| CancellationToken::new());
+        let [stop, stop_cluster] = [(); 2].map(|()| CancellationToken::new());
 
         let limits = WatchLimits { max_age: options.watch_max_age };
-        let rpc = NodeRpc::new(cluster.clone(), limits, tasks.clone(), stop_streams.clone());
-        let router = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE.0))
-            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        let rpc = NodeRpc::new(cluster.clone(), limits, tasks.clone(), stop.clone());
+        let service = ServiceBuilder::new()
             .layer(RpcTraceLayer::new().advertised(address.ip().to_string(), address.port()))
-            .layer(tower::util::MapResponseLayer::new(complete_status))
-            .add_service(compressed(NodeServiceServer::new(rpc)))
-            .add_service(health_service)
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE.0));
-        let stop = stop_serving.clone();
-        let incoming = incoming.map_ok(move |stream| Accepted::new(stream, stop.clone()));
-        let serving =
-            tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop_serving.clone().cancelled_owned()));
+            .layer(MapResponseLayer::new(complete_status))
+            .layer(AccessLayer::new(access, certificate))
+            .layer(LimitLayer::new(&options.limits))
+            .service(routes(rpc, health_service)?);
+        let serving = transport.serve(service, stop, options.grace);
 
+        let probes = Probes::default();
         let background = TaskTracker::new();
-        background.spawn(follow(cluster.clone(), stop_cluster.clone()));
-        background.spawn(report_ready(cluster.clone(), health.clone(), stop_cluster.clone()));
+        let running = probes.runs("the watch of the cluster");
+        background.spawn(follow(cluster.clone(), stop_cluster.clone(), running));
+        let started = CancellationToken::new();
+        let start_up = StartUp { cluster: cluster.clone(), no_auth: options.access.no_auth };
+        let start_up = start_up.run(health.clone(), probes.clone(), started.clone());
+        background.spawn(stop_cluster.clone().run_until_cancelled_owned(start_up));
+        let store = cluster.store().clone();
+        let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;
-        Ok(Self {
-            address,
-            cluster,
-            health,
-            tasks,
-            stop_serving,
-            stop_streams,
-            stop_cluster,
-            serving,
-            background,
-            grace,
-        })
+        Ok(Self { address, started, health, probes, _age: age, tasks, stop_cluster, serving, background, grace })
     }
 
     /// The address that it listens on.
@@ -99,48 +87,57 @@ impl Server {
         self.address
     }
 
-    /// Waits until it has read the cluster's state.
-    pub async fn ready(&self) {
-        self.cluster.store().ready().await;
+    /// What probes are told of it, also after it has stopped.
+    pub fn probes(&self) -> Probes {
+        self.probes.clone()
     }
 
-    /// Waits until it can't go on serving, which happens only if accepting connections fails.
+    /// Waits until it has read the cluster's state.
+    pub async fn ready(&self) {
+        self.started.cancelled().await;
+    }
+
+    /// Waits until it can't go on serving, which happens only after a bug.
     pub async fn failed(&mut self) -> anyhow::Error {
-        match (&mut self.serving).await {
-            Ok(Ok(())) => anyhow::anyhow!("the server has stopped accepting connections"),
-            Ok(Err(error)) => error.into(),
-            Err(error) => error.into(),
-        }
+        self.serving.failed().await
     }
 
     /// Stops: no longer ready, no new calls, the streams end with a last bookmark, calls in progress end, and changes
-    /// whose caller has left too. What has not ended within the grace period is cut off, which is an error.
+    /// whose caller has left too. What has not ended within the grace period is cut off, which is an error; a stream whose
+    /// client does not listen is not waited for.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.probes.stopping();
         report(&self.health, ServingStatus::NotServing).await;
-        // Cleared too: a client that watches the health would otherwise keep the server open.
+        // Cleared too: those who watch the health learn that there will be no more of it.
         for service in HEALTH_OF {
             self.health.clear_service_status(service).await;
         }
-        self.stop_serving.cancel();
-        self.stop_streams.cancel();
         self.tasks.close();
-        let ended = timeout(self.grace, async {
-            let serving = (&mut self.serving).await;
-            self.tasks.wait().await;
-            serving
-        })
-        .await;
+        let (cut_off, changes) = tokio::join!(self.serving.stop(), timeout(self.grace, self.tasks.wait()));
         self.stop_cluster.cancel();
         self.background.close();
         self.background.wait().await;
-        match ended {
-            Ok(serving) => Ok(serving??),
-            Err(_) => {
-                self.serving.abort();
-                anyhow::bail!("some calls did not end within {:?} and were cut off", self.grace)
-            }
+        if cut_off > 0 || changes.is_err() {
+            anyhow::bail!("some calls did not end within {:?} and were cut off", self.grace)
         }
+        Ok(())
     }
+}
+
+/// The certificate that a connection has shown, which the transport has verified.
+fn certificate(request: &http::Extensions) -> Option<&[u8]> {
+    request.get::<Peer>()?.certificates().first().map(|certificate| certificate.as_ref())
+}
+
+fn routes(rpc: NodeRpc, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
+    let nodes = compressed(NodeServiceServer::new(rpc).max_decoding_message_size(LARGEST_WITH_NODE));
+    let health = health.max_decoding_message_size(LARGEST);
+    let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+    Ok(Routes::new(nodes)
+        .add_service(EndsWithConnection(health))
+        .add_service(EndsWithConnection(v1.max_decoding_message_size(LARGEST)))
+        .add_service(EndsWithConnection(v1alpha.max_decoding_message_size(LARGEST)))
+        .prepare())
 }
 
 fn compressed(service: NodeServiceServer<NodeRpc>) -> NodeServiceServer<NodeRpc> {
@@ -157,14 +154,35 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
-async fn follow(cluster: Cluster, stop: CancellationToken) {
+async fn follow(cluster: Cluster, stop: CancellationToken, _running: Running) {
     cluster.run(stop).await;
 }
 
-async fn report_ready(cluster: Cluster, health: HealthReporter, stop: CancellationToken) {
-    if stop.run_until_cancelled(cluster.store().ready()).await.is_some() {
+/// What a server does before it is ready.
+struct StartUp {
+    cluster: Cluster,
+    no_auth: bool,
+}
+
+impl StartUp {
+    async fn run(self, health: HealthReporter, probes: Probes, started: CancellationToken) {
+        tokio::join!(self.cluster.store().ready(), self.cluster.requests_known(), self.check_own_rights());
         tracing::info!("ready");
+        probes.ready();
         report(&health, ServingStatus::Serving).await;
+        started.cancel();
+    }
+
+    /// Says which rights the server lacks, once it is known in whose name it is to write.
+    async fn check_own_rights(&self) {
+        self.cluster.find_out_writes_as().await;
+        let as_server = self.no_auth || !self.cluster.writes_as_caller();
+        let writes_as = if as_server { WritesAs::Server } else { WritesAs::Caller };
+        let needed = own_rights::needed(self.cluster.namespace(), writes_as);
+        match own_rights::missing(self.cluster.reviews(), needed).await {
+            Ok(missing) => missing.iter().for_each(|right| tracing::error!(%right, "the server lacks a right")),
+            Err(error) => tracing::warn!(%error, "could not find out whether the server has the rights that it needs"),
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 
 mod support;
 
+mod attack;
+mod attack_handshake;
 mod cordon;
 mod create;
 mod delete;
@@ -19,6 +21,8 @@ mod serving;
 mod shutdown;
 mod shutdown_process;
 mod traces;
+mod transport;
+mod transport_process;
 mod update;
 mod watch;
 mod watch_gap;

@@ -43,7 +43,8 @@ pub async fn assert_ends_well(mut watcher: Watcher) {
     assert!(matches!(last, Some(Event::Bookmark(_))), "{last:?}");
 }
 
-async fn channel(server: &Server) -> Channel {
+/// A client that can call any service.
+pub async fn channel(server: &Server) -> Channel {
     Endpoint::from_shared(format!("http://{}", server.address())).unwrap().connect().await.unwrap()
 }
 

@@ -1,15 +1,25 @@
 //! The server as a process: its flags, its errors, and how it ends.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use nodeward_api::v1::CordonNodeRequest;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use crate::shutdown::{assert_ends_well, open_watches};
+use crate::support::http2::{
+    DATA, EMPTY_MESSAGE, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, RawConnection, call, frame,
+};
 use crate::support::process::{ServerProcess, run_server};
 use crate::support::proxy::Proxy;
-use crate::support::{connect, unique, world};
+use crate::support::{connect, eventually, unique, world};
 
 #[tokio::test]
 async fn it_ends_in_good_order_when_it_is_told_to() {
@@ -21,6 +31,35 @@ async fn it_ends_in_good_order_when_it_is_told_to() {
     let (code, log) = server.ended().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// A stream of which nothing is read: its window is full, so that not even its end can be sent.
+async fn full_window(address: SocketAddr) -> RawConnection {
+    let mut client = RawConnection::open(address, &[(INITIAL_WINDOW_SIZE, 1)]).await;
+    let watch = frame(HEADERS, END_HEADERS, 1, &call("/nodeward.v1.NodeService/WatchNodes"));
+    client.send(&[watch, frame(DATA, END_STREAM, 1, EMPTY_MESSAGE)].concat()).await.unwrap();
+    // The byte that its window has room for.
+    while client.next().await.unwrap().kind != DATA {}
+    client
+}
+
+#[tokio::test]
+async fn clients_that_keep_their_streams_open_do_not_keep_it_from_ending_in_good_order() {
+    let server = ServerProcess::start(world().await.sandbox.kubeconfig_path(), &["--grace", "30"]).await;
+    let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap();
+    let (mut health, mut reflection) = (HealthClient::new(channel.clone()), ServerReflectionClient::new(channel));
+    let mut health = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    health.message().await.unwrap().unwrap();
+    let endless = futures::stream::pending::<ServerReflectionRequest>();
+    let reflection = reflection.server_reflection_info(endless).await.unwrap();
+    let full = full_window(server.address).await;
+
+    let begun = Instant::now();
+    server.terminate().await;
+    let (code, log) = server.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    drop((health, reflection, full));
 }
 
 #[tokio::test]
@@ -46,6 +85,45 @@ async fn told_to_end_twice_it_does_not_wait_for_calls() {
 }
 
 #[tokio::test]
+async fn its_probes_say_that_it_stops_for_as_long_as_calls_go_on() {
+    let node = world().await.node("shutdown").await;
+    let proxy = Proxy::start(&world().await.sandbox).await;
+    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let flags = ["--grace", "60", "--admin-listen", &admin.to_string()];
+    let mut server = ServerProcess::start(proxy.kubeconfig(), &flags).await;
+    assert_eq!(get(admin, "/readyz").await, (200, "ok\n".to_owned()));
+    let mut client = connect(server.address).await;
+    proxy.stall();
+    let request = CordonNodeRequest { name: format!("nodes/{node}"), ..Default::default() };
+    let call = tokio::spawn(async move { client.cordon_node(request).await });
+    proxy.holds_something().await;
+
+    server.terminate().await;
+    server.says("stopping").await;
+    let stopping = (503, "the server is stopping\n".to_owned());
+    eventually("it is not ready", async || (get(admin, "/readyz").await == stopping).then_some(())).await;
+    assert_eq!(get(admin, "/livez").await.0, 200);
+    assert!(get(admin, "/metrics").await.1.contains("nodeward_cache_age_seconds"));
+
+    proxy.mend();
+    call.await.unwrap().unwrap();
+    let (code, log) = server.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    TcpStream::connect(admin).await.unwrap_err();
+}
+
+/// The status and the body of what is answered there to a request for this path.
+async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[tokio::test]
 async fn the_help_names_the_environment_variable_of_every_flag() {
     let output = run_server(&["--help"]).await;
     assert!(output.status.success());
@@ -65,7 +143,8 @@ async fn the_help_names_the_environment_variable_of_every_flag() {
         let name = flag.split_whitespace().find(|word| word.starts_with("--")).unwrap().trim_end_matches(',');
         assert!(["--help", "--version"].contains(&name) || flag.contains("[env: "), "{name} has no variable: {flag}");
     }
-    for expected in ["--listen", "--kubeconfig", "--context", "--in-cluster", "--grace", "--otlp-endpoint", "--log"] {
+    let expected = "--listen --kubeconfig --context --in-cluster --grace --otlp-endpoint --log --tls-cert --plaintext --admin-listen";
+    for expected in expected.split(' ') {
         assert!(help.contains(expected), "{expected} is missing");
     }
 }
@@ -77,7 +156,7 @@ async fn the_version_is_said() {
 }
 
 /// The server ends at once, and says this.
-async fn assert_refuses(flags: &[&str], expected: &[&str]) {
+pub async fn assert_refuses(flags: &[&str], expected: &[&str]) {
     let output = run_server(flags).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{flags:?}: {said}");
@@ -108,7 +187,20 @@ async fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let kubeconfig = world().await.sandbox.kubeconfig_path().to_str().unwrap();
-    assert_refuses(&["--kubeconfig", kubeconfig, "--listen", &address], &[&address, "--listen", "in use"]).await;
+    assert_refuses(
+        &["--kubeconfig", kubeconfig, "--plaintext", "--listen", &address],
+        &[&address, "--listen", "in use"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_for_metrics_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let kubeconfig = world().await.sandbox.kubeconfig_path().to_str().unwrap();
+    let flags = ["--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--admin-listen", &address];
+    assert_refuses(&flags, &[&address, "metrics and probes", "--admin-listen", "in use"]).await;
 }
 
 #[tokio::test]

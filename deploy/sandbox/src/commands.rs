@@ -12,6 +12,9 @@ use crate::process::{Environment, Spec};
 /// Services get their addresses from here, so that no two sandboxes or the host are disturbed: nothing routes it.
 const SERVICE_RANGE: &str = "10.0.0.0/16";
 
+/// What the apiserver writes into its audit log.
+pub(crate) const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
+
 /// How long the controller-manager waits for a sign of life of a node. Longer than kwok's longest silence
 /// (`nodeLeaseDurationSeconds` / 4 in kwok.yaml), or thousands of quiet nodes would be declared lost.
 const NODE_MONITOR_GRACE: &str = "30m";
@@ -142,6 +145,11 @@ impl Commands {
         flags.path("service-account-signing-key-file", &self.pki.service_account_key());
         flags.set("service-account-issuer", "https://kubernetes.default.svc");
         flags.set("service-cluster-ip-range", SERVICE_RANGE);
+        flags.path("audit-policy-file", &self.layout.audit_policy());
+        flags.path("audit-log-path", &self.layout.audit_log());
+        // In MB, and as many again of the file before: some 25,000 requests each.
+        flags.set("audit-log-maxsize", "20");
+        flags.set("audit-log-maxbackup", "1");
         flags.0.extend(self.api_server_args.iter().cloned());
     }
 

@@ -84,6 +84,18 @@ pub enum SandboxError {
     /// The certificates could not be made.
     #[error("cannot make the certificates of the control plane: {0}")]
     Pki(#[from] rcgen::Error),
+    /// A client certificate was to have more groups than can be written into one.
+    #[error("a client certificate of the sandbox can have {most} groups at most")]
+    TooManyGroups {
+        /// How many there can be.
+        most: usize,
+    },
+    /// The manifests of deploy/rbac are not what they should be.
+    #[error("the manifests of deploy/rbac cannot be used: {detail}")]
+    Manifest {
+        /// Why not.
+        detail: String,
+    },
     /// No free port was found on loopback.
     #[error(
         "no free port was found on 127.0.0.1 between {from} and {to}: stop some other sandboxes and run this again"

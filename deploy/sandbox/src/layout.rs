@@ -17,6 +17,7 @@ pub(crate) const ETCD: &str = "etcd";
 /// The logs, one for each process.
 pub(crate) const LOGS: &str = "logs";
 
+const AUDIT_POLICY: &str = "audit-policy.yaml";
 const HOME: &str = "home";
 const KUBECONFIG: &str = "kubeconfig";
 const KWOK: &str = "kwok.yaml";
@@ -24,7 +25,7 @@ const PKI: &str = "pki";
 const SEEDED: &str = "seeded";
 
 /// All that a sandbox leaves, but for the lock.
-pub(crate) const ENTRIES: [&str; 9] = [STATE, KEEP, ETCD, LOGS, HOME, KUBECONFIG, KWOK, PKI, SEEDED];
+pub(crate) const ENTRIES: [&str; 10] = [STATE, KEEP, ETCD, LOGS, AUDIT_POLICY, HOME, KUBECONFIG, KWOK, PKI, SEEDED];
 
 /// Where the files of one sandbox are.
 #[derive(Debug, Clone)]
@@ -53,6 +54,16 @@ impl Layout {
         self.logs().join(format!("{name}.log"))
     }
 
+    /// The apiserver's audit log.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.log("kube-apiserver-audit")
+    }
+
+    /// What the apiserver writes there.
+    pub(crate) fn audit_policy(&self) -> PathBuf {
+        self.dir.join(AUDIT_POLICY)
+    }
+
     /// Where the components are at home, and work.
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.join(HOME)
@@ -71,6 +82,11 @@ impl Layout {
     /// The kubeconfig of a component.
     pub(crate) fn kubeconfig_of(&self, client: &str) -> PathBuf {
         self.pki().join(format!("{client}.kubeconfig"))
+    }
+
+    /// The kubeconfig of the nodeward server.
+    pub(crate) fn server_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig_of("nodeward-server")
     }
 
     pub(crate) fn kwok_config(&self) -> PathBuf {

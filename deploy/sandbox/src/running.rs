@@ -58,6 +58,11 @@ pub fn find(dir: Option<&Path>) -> Result<State, SandboxError> {
     }
 }
 
+/// Whether a sandbox runs in `dir`.
+pub(crate) fn is_running(dir: &Path) -> bool {
+    State::running(dir).is_some()
+}
+
 /// Puts the sandbox that runs in `dir` on the list. It becomes the current one if [`find`] would find none.
 pub fn announce(dir: &Path) -> Result<(), SandboxError> {
     let root = cache::root()?;

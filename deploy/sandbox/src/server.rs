@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::thread;
 
@@ -13,8 +13,17 @@ use crate::args::DEFAULT_LISTEN;
 
 /// Settings of the user's for a server of theirs: they would lead this one elsewhere, or contradict its flags. What
 /// concerns telemetry, for instance, holds for this one too.
-const NOT_FOR_THIS_ONE: [&str; 5] =
-    ["NODEWARD_LISTEN", "NODEWARD_KUBECONFIG", "NODEWARD_CONTEXT", "NODEWARD_IN_CLUSTER", "NODEWARD_NAMESPACE"];
+const NOT_FOR_THIS_ONE: [&str; 6] = [
+    "NODEWARD_LISTEN",
+    "NODEWARD_ADMIN_LISTEN",
+    "NODEWARD_KUBECONFIG",
+    "NODEWARD_CONTEXT",
+    "NODEWARD_IN_CLUSTER",
+    "NODEWARD_NAMESPACE",
+];
+
+/// Where the server shows its metrics, unless that is in use.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7444);
 
 /// Whether the address that was asked for can be listened on.
 pub(crate) fn check_address(asked: SocketAddr) -> Result<(), SandboxError> {
@@ -49,6 +58,13 @@ fn free(address: SocketAddr) -> io::Result<SocketAddr> {
     TcpListener::bind(address)?.local_addr()
 }
 
+/// Where metrics and probes are shown: at the default, or at a free port if that is in use, or nowhere. Nobody asked for
+/// them, so they are no reason not to start. The server's log says where.
+fn admin_address(default: SocketAddr) -> String {
+    let found = free(default).or_else(|_| free(SocketAddr::new(default.ip(), 0)));
+    found.map_or_else(|_| "off".to_owned(), |address| address.to_string())
+}
+
 /// Starts the server against the sandbox.
 pub(crate) fn start(listen: SocketAddr, sandbox: &Sandbox) -> Result<Companion, SandboxError> {
     let program = std::env::current_exe().map_err(|source| SandboxError::Io {
@@ -60,6 +76,10 @@ pub(crate) fn start(listen: SocketAddr, sandbox: &Sandbox) -> Result<Companion, 
         OsString::from("server"),
         "--listen".into(),
         listen.to_string().into(),
+        "--plaintext".into(),
+        "--no-auth".into(),
+        "--admin-listen".into(),
+        admin_address(DEFAULT_ADMIN).into(),
         "--kubeconfig".into(),
         sandbox.kubeconfig_path().into(),
     ];
@@ -102,6 +122,14 @@ mod tests {
         let chosen = choose(None, default).unwrap();
         assert_ne!(chosen.port(), default.port());
         assert_eq!(chosen.ip(), default.ip());
+    }
+
+    #[test]
+    fn metrics_are_shown_elsewhere_if_the_default_is_in_use() {
+        let (_held, default) = taken();
+        let elsewhere: SocketAddr = admin_address(default).parse().unwrap();
+        assert_eq!(elsewhere.ip(), default.ip());
+        assert_ne!(elsewhere.port(), default.port());
     }
 
     #[test]

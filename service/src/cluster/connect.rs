@@ -10,6 +10,8 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::WriteAs;
+use super::store::StoreOptions;
 use crate::telemetry::KubeTraceLayer;
 
 /// Which cluster to manage, and with which identity.
@@ -34,13 +36,24 @@ pub struct ClusterOptions {
     /// service account or of the kubeconfig's context
     #[arg(long, env = "NODEWARD_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
+
+    /// In whose name changes are sent to Kubernetes
+    #[arg(long, env = "NODEWARD_WRITE_AS", value_name = "WHO", value_enum, default_value_t)]
+    pub write_as: WriteAs,
+
+    /// What is kept of it in memory.
+    #[command(flatten)]
+    pub store: StoreOptions,
 }
 
-/// A client of a cluster, and the namespace of the server's own objects there.
+/// A client of a cluster, and what the options say of its use.
 #[derive(Clone)]
 pub struct Connection {
     pub(super) client: Client,
+    /// Of the server's own objects there.
     pub(super) namespace: String,
+    pub(super) write_as: WriteAs,
+    pub(super) store: StoreOptions,
 }
 
 impl Connection {
@@ -50,7 +63,9 @@ impl Connection {
         let refuse = |_: http::Request<kube::client::Body>| async {
             Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("there is no cluster"))
         };
-        Self { client: Client::new(tower::service_fn(refuse), "default"), namespace: "default".to_owned() }
+        let client = Client::new(tower::service_fn(refuse), "default");
+        let namespace = "default".to_owned();
+        Self { client, namespace, write_as: WriteAs::default(), store: StoreOptions::default() }
     }
 
     /// A client as the options say. Nothing is sent yet.
@@ -59,7 +74,12 @@ impl Connection {
         let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let layer = KubeTraceLayer::new(&config.cluster_url);
         let client = ClientBuilder::try_from(config).context("the cluster's address or credentials")?;
-        Ok(Self { client: client.with_layer(&layer).build(), namespace })
+        Ok(Self {
+            client: client.with_layer(&layer).build(),
+            namespace,
+            write_as: options.write_as,
+            store: options.store,
+        })
     }
 }
 

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Node;
 use nodeward_api::v1;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tonic::{Request, Response};
 use tracing::Instrument;
 
 use super::context::NodeRpc;
 use super::patch::parse_patch;
-use super::request::{Change, in_field, mutation};
+use super::request::{Change, in_field, mutation, session};
+use super::rights;
+use crate::access::{CallPermit, Session};
+use crate::caller::Permission;
 use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, Propagation, Subresource};
 use crate::error::Error;
 use crate::node::query::Selection;
@@ -22,7 +26,7 @@ pub(super) async fn create(
     rpc: &NodeRpc,
     request: Request<v1::CreateNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_id(&request.node_id, "node_id"));
     let node = match &request.node {
         // Its name is in node_id; what stands in the node is ignored, as all that is output only.
@@ -34,7 +38,7 @@ pub(super) async fn create(
     };
     let (Some(name), Some(node)) = (name, node) else { return Err(violations.into()) };
     violations.or(())?;
-    carry_out(rpc, mutation, name, |mutator, mutation, name| async move {
+    carry_out(rpc, call, rights::CREATE_NODE.on_all(), name, |mutator, mutation, name| async move {
         mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))
     })
     .await
@@ -44,23 +48,23 @@ pub(super) async fn update(
     rpc: &NodeRpc,
     request: Request<v1::UpdateNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
+    let (call, request, violations) = begin(request)?;
     let mask = request.update_mask.as_ref();
-    update_fields(rpc, mutation, violations, request.node.as_ref(), mask, Target::Node).await
+    update_fields(rpc, call, violations, request.node.as_ref(), mask, Target::Node).await
 }
 
 pub(super) async fn update_status(
     rpc: &NodeRpc,
     request: Request<v1::UpdateNodeStatusRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
+    let (call, request, violations) = begin(request)?;
     let mask = request.update_mask.as_ref();
-    update_fields(rpc, mutation, violations, request.node.as_ref(), mask, Target::Status).await
+    update_fields(rpc, call, violations, request.node.as_ref(), mask, Target::Status).await
 }
 
 async fn update_fields(
     rpc: &NodeRpc,
-    mutation: Mutation,
+    call: Call,
     mut violations: Violations,
     node: Option<&v1::Node>,
     mask: Option<&prost_types::FieldMask>,
@@ -74,11 +78,12 @@ async fn update_fields(
     let update = violations.take(NodeUpdate::parse(node, mask, target));
     let (Some(name), Some(update)) = (name, update) else { return Err(violations.into()) };
     violations.or(())?;
-    let subresource = match target {
-        Target::Node => Subresource::Main,
-        Target::Status => Subresource::Status,
+    let (subresource, right) = match target {
+        Target::Node => (Subresource::Main, rights::UPDATE_NODE),
+        Target::Status => (Subresource::Status, rights::UPDATE_NODE_STATUS),
     };
-    carry_out(rpc, mutation, name, move |mutator, mutation, name| async move {
+    let permission = right.on(name.as_str());
+    carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         let plan = |current: &Node| update.patch(current).map_err(Error::from);
         mutator.update(&mutation, name.as_str(), subresource, plan).await.map_err(in_field("node"))
     })
@@ -86,12 +91,16 @@ async fn update_fields(
 }
 
 pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let patch = parse_patch(&request, &mut violations);
     let (Some(name), Some(patch)) = (name, patch) else { return Err(violations.into()) };
     violations.or(())?;
-    carry_out(rpc, mutation, name, |mutator, mutation, name| async move {
+    let permission = match patch.subresource {
+        Subresource::Main => rights::PATCH_NODE.on(name.as_str()),
+        Subresource::Status => rights::PATCH_NODE_STATUS.on(name.as_str()),
+    };
+    carry_out(rpc, call, permission, name, |mutator, mutation, name| async move {
         Box::pin(mutator.patch(&mutation, name.as_str(), &patch)).await.map_err(in_field("patch"))
     })
     .await
@@ -101,28 +110,30 @@ pub(super) async fn cordon(
     rpc: &NodeRpc,
     request: Request<v1::CordonNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
-    set_unschedulable(rpc, mutation, violations, &request.name, true).await
+    let (call, request, violations) = begin(request)?;
+    set_unschedulable(rpc, call, violations, &request.name, true).await
 }
 
 pub(super) async fn uncordon(
     rpc: &NodeRpc,
     request: Request<v1::UncordonNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
-    set_unschedulable(rpc, mutation, violations, &request.name, false).await
+    let (call, request, violations) = begin(request)?;
+    set_unschedulable(rpc, call, violations, &request.name, false).await
 }
 
 async fn set_unschedulable(
     rpc: &NodeRpc,
-    mutation: Mutation,
+    call: Call,
     mut violations: Violations,
     name: &str,
     unschedulable: bool,
 ) -> Result<Response<v1::Node>, Error> {
     let name = violations.take(NodeName::from_resource_name(name, "name"));
     let Some(name) = name.filter(|_| violations.0.is_empty()) else { return Err(violations.into()) };
-    carry_out(rpc, mutation, name, move |mutator, mutation, name| async move {
+    let right = if unschedulable { rights::CORDON_NODE } else { rights::UNCORDON_NODE };
+    let permission = right.on(name.as_str());
+    carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         let plan = |current: &Node| {
             let now = current.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             // null, as kubectl uncordon sends it: the field's absence is its default.
@@ -135,12 +146,13 @@ async fn set_unschedulable(
 }
 
 pub(super) async fn delete(rpc: &NodeRpc, request: Request<v1::DeleteNodeRequest>) -> Result<Response<()>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let propagation = parse_propagation(request.propagation_policy, &mut violations);
     let (Some(name), Some(propagation)) = (name, propagation) else { return Err(violations.into()) };
     violations.or(())?;
-    carry_out(rpc, mutation, name, move |mutator, mutation, name| async move {
+    let permission = rights::DELETE_NODE.on(name.as_str());
+    carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         mutator.delete(&mutation, name.as_str(), propagation, request.allow_missing).await
     })
     .await
@@ -151,7 +163,7 @@ pub(super) async fn delete_collection(
     rpc: &NodeRpc,
     request: Request<v1::DeleteNodesRequest>,
 ) -> Result<Response<v1::DeleteNodesResponse>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     if request.filter.trim().is_empty() && request.label_selector.trim().is_empty() {
         violations.add("filter", "is required, unless there is a label_selector; `name = \"*\"` is all nodes");
     }
@@ -166,7 +178,10 @@ pub(super) async fn delete_collection(
     };
     violations.or(())?;
     let mutator = rpc.cluster.mutator().clone();
-    let names = to_the_end(rpc, async move {
+    let Call { session, mutation, permit } = call;
+    let right =
+        Right { session: &session, permission: rights::DELETE_NODES.on_all(), deadline: mutation.deadline, permit };
+    let names = to_the_end(rpc, right, async move {
         let span = MutationSpan::current();
         let matches = |node: &Node| selection.matches(node);
         let set_etag = Some(request.etag.as_str()).filter(|etag| !etag.is_empty());
@@ -187,14 +202,24 @@ pub(super) async fn delete_collection(
     Ok(Response::new(v1::DeleteNodesResponse { deleted_nodes }))
 }
 
-/// The mutation, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
-fn begin<R: Change>(request: Request<R>) -> (Mutation, R, Violations) {
+/// Who asks for which change.
+struct Call {
+    session: Session,
+    mutation: Mutation,
+    /// The caller's place among the changes in progress, which a change keeps to its end.
+    permit: Option<CallPermit>,
+}
+
+/// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
+fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error> {
     let mut violations = Violations::default();
+    let session = session(&request)?;
+    let permit = request.extensions().get::<CallPermit>().cloned();
     let common = request.get_ref().common();
     let span = MutationSpan::current();
     span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
-    let mutation = mutation::<R>(common, request.metadata(), &mut violations);
-    (mutation, request.into_inner(), violations)
+    let mutation = mutation::<R>(session.caller().clone(), common, request.metadata(), &mut violations);
+    Ok((Call { session, mutation, permit }, request.into_inner(), violations))
 }
 
 /// The Kubernetes object of a node that is to be created; what may be set is checked as in an update of everything.
@@ -211,16 +236,19 @@ fn parse_new_node(node: &v1::Node) -> Result<Node, Violations> {
 /// Carries out a change of one node and answers with the node.
 async fn carry_out<F>(
     rpc: &NodeRpc,
-    mutation: Mutation,
+    call: Call,
+    permission: Permission,
     name: NodeName,
     change: impl FnOnce(Mutator, Arc<Mutation>, NodeName) -> F,
 ) -> Result<Response<v1::Node>, Error>
 where
     F: Future<Output = Result<Changed, Error>> + Send + 'static,
 {
+    let Call { session, mutation, permit } = call;
+    let right = Right { session: &session, permission, deadline: mutation.deadline, permit };
     let cluster = rpc.cluster.clone();
     let work = Box::pin(change(cluster.mutator().clone(), Arc::new(mutation), name.clone()));
-    let changed = to_the_end(rpc, async move {
+    let changed = to_the_end(rpc, right, async move {
         let span = MutationSpan::current();
         let result = work.await;
         match &result {
@@ -240,8 +268,17 @@ where
     Ok(Response::new(convert::to_contract(&changed.node)))
 }
 
-/// Runs a change in a task of its own: it goes on if the client leaves, and the server waits for it when it stops.
-async fn to_the_end<T, F>(rpc: &NodeRpc, work: F) -> Result<T, Error>
+/// The right that a change needs.
+struct Right<'a> {
+    session: &'a Session,
+    permission: Permission,
+    deadline: Instant,
+    permit: Option<CallPermit>,
+}
+
+/// Runs a change in a task of its own, if the caller has the right: it goes on if the client leaves, and the server waits
+/// for it when it stops.
+async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -249,8 +286,25 @@ where
     if rpc.stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
+    let Right { session, permission, deadline, permit } = right;
+    // First of all, so that whoever may not change a node does not learn whether there is one.
+    if rpc.cluster.writes_as_caller() {
+        session.require(permission.clone(), deadline).await?;
+    } else {
+        // Nobody asks after this: the answer must not be an old one.
+        session.require_now(permission.clone(), deadline).await?;
+    }
+    let work = async move {
+        let _permit = permit;
+        work.await
+    };
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
-    task.await.map_err(|error| Error::Internal { detail: error.to_string() })?
+    let result = task.await.map_err(|error| Error::Internal { detail: error.to_string() })?;
+    if let Err(Error::Denied { .. }) = &result {
+        // Kubernetes had the last word: perhaps the right was taken away a moment ago, and it was no webhook that refused.
+        session.require_now(permission, deadline).await?;
+    }
+    result
 }
 
 fn parse_propagation(number: i32, violations: &mut Violations) -> Option<Propagation> {

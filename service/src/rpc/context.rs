@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::Extensions;
 
 use crate::cluster::Cluster;
 
@@ -29,5 +30,11 @@ impl NodeRpc {
     /// The service on this cluster. Its changes run in `tasks`; its streams end with `stop`.
     pub fn new(cluster: Cluster, watches: WatchLimits, tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self { cluster, watches, tasks, stop }
+    }
+
+    /// The same for one request: its stream ends with its connection, which ends no later than the service.
+    pub(super) fn of_connection(&self, request: &Extensions) -> Self {
+        let end = request.get::<CancellationToken>();
+        Self { stop: end.unwrap_or(&self.stop).clone(), ..self.clone() }
     }
 }

@@ -7,7 +7,9 @@ mod node;
 mod patch;
 mod read;
 mod request;
+mod rights;
 mod status;
+mod stream;
 mod watch;
 
 pub use complete::complete_status;

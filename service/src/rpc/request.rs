@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
+use crate::access::Session;
+use crate::caller::Caller;
 use crate::cluster::mutate::{Digest, Mutation, Request};
 use crate::error::Error;
 use crate::grpc_timeout;
@@ -85,7 +87,12 @@ changes! {
 }
 
 /// The mutation that a request asks for. All that is wrong with its common fields is added to `violations`.
-pub(super) fn mutation<R: Change>(common: Common, metadata: &MetadataMap, violations: &mut Violations) -> Mutation {
+pub(super) fn mutation<R: Change>(
+    caller: Caller,
+    common: Common,
+    metadata: &MetadataMap,
+    violations: &mut Violations,
+) -> Mutation {
     let Common { request_id, etag, validate_only, reason, node: _, content } = common;
     let etag = parse_etag(&etag).unwrap_or_else(|violation| {
         violations.0.push(violation);
@@ -96,7 +103,7 @@ pub(super) fn mutation<R: Change>(common: Common, metadata: &MetadataMap, violat
         violations.add("reason", format!("must have at most {LONGEST_REASON} characters"));
     }
     let request = id.map(|id| Request { id, digest: Digest::of(R::METHOD, &content) });
-    Mutation { method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
+    Mutation { caller, method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
 }
 
 fn parse_request_id(text: &str, violations: &mut Violations) -> Option<Uuid> {
@@ -111,6 +118,13 @@ fn parse_request_id(text: &str, violations: &mut Violations) -> Option<Uuid> {
             None
         }
     }
+}
+
+/// Who is calling.
+pub(super) fn session<T>(request: &tonic::Request<T>) -> Result<Session, Error> {
+    // Without the layer that finds it out, nobody gets in.
+    let missing = || Error::Internal { detail: "nobody has asked who is calling".to_owned() };
+    request.extensions().get::<Session>().cloned().ok_or_else(missing)
 }
 
 /// By when the call must be answered: a little before the client's own deadline, so that our answer, which says what was
@@ -146,7 +160,7 @@ mod tests {
     use crate::node::Violation;
 
     fn mutation_of<R: Change>(request: &R, violations: &mut Violations) -> Mutation {
-        mutation::<R>(request.common(), &MetadataMap::new(), violations)
+        mutation::<R>(Caller::Server, request.common(), &MetadataMap::new(), violations)
     }
 
     #[test]

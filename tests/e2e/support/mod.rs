@@ -7,12 +7,16 @@ pub mod deaf;
 pub mod fleet;
 pub mod follower;
 pub mod fragile;
+pub mod http2;
 pub mod nodes;
 pub mod process;
 pub mod proxy;
 pub mod raw;
 pub mod replay;
 pub mod requests;
+pub mod target;
+#[path = "../../support/tls.rs"]
+pub mod tls;
 pub mod watcher;
 mod world;
 

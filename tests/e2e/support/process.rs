@@ -55,7 +55,9 @@ async fn build(bin: &str) -> PathBuf {
 /// The nodeward server with these flags and no setting of this process's environment.
 async fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(binary("nodeward-server").await);
-    command.args(flags).env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(flags).env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR"));
+    // There may be several at a time.
+    command.env("NODEWARD_ADMIN_LISTEN", "127.0.0.1:0").stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
@@ -74,28 +76,46 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a server on a free port, and waits until it has read the cluster's state.
+    /// Starts a server on a free port, and waits until it has read the cluster's state. It serves plain text.
     pub async fn start(kubeconfig: &Path, flags: &[&str]) -> Self {
+        Self::start_with(kubeconfig, &[&["--plaintext"], flags].concat()).await
+    }
+
+    /// The same, but these flags say how it is protected.
+    pub async fn start_with(kubeconfig: &Path, flags: &[&str]) -> Self {
         let kubeconfig = kubeconfig.to_str().unwrap();
-        let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
+        let flags =
+            [&["--listen", "127.0.0.1:0", "--no-auth", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
         let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listening = line_with(&mut log, "listening").await;
-        let (_, address) = listening.split_once("address=").unwrap();
+        // In whichever order.
+        let first = line_with(&mut log, &["listening", "ready"]).await;
+        let second = line_with(&mut log, &["listening", "ready"]).await;
+        let (_, address) = [&first, &second].into_iter().find_map(|line| line.split_once("address=")).unwrap();
         let address = address.split_whitespace().next().unwrap().parse().unwrap();
-        line_with(&mut log, "ready").await;
         Self { child, log, address }
+    }
+
+    /// How much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
     }
 
     /// Asks it to stop, as Kubernetes does.
     pub async fn terminate(&self) {
-        let pid = self.child.id().expect("it runs").to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     }
 
     /// Waits until its log says this.
     pub async fn says(&mut self, text: &str) {
-        line_with(&mut self.log, text).await;
+        line_with(&mut self.log, &[text]).await;
     }
 
     /// Waits until it has ended: its exit code, and the rest of its log.
@@ -109,15 +129,16 @@ impl ServerProcess {
     }
 }
 
-/// The next line with this text.
-async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, text: &str) -> String {
+/// The next line with one of these texts.
+async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, texts: &[&str]) -> String {
     let mut before = Vec::new();
     loop {
-        let line = timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("no {text:?} after {before:#?}"));
+        let line =
+            timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("no {texts:?} after {before:#?}"));
         match line.unwrap() {
-            Some(line) if line.contains(text) => return line,
+            Some(line) if texts.iter().any(|text| line.contains(text)) => return line,
             Some(line) => before.push(line),
-            None => panic!("it has ended without {text:?}: {before:#?}"),
+            None => panic!("it has ended without {texts:?}: {before:#?}"),
         }
     }
 }

@@ -51,6 +51,7 @@ pub fn is_defined(answer: &Result<(), Status>) -> bool {
             | Code::Aborted
             | Code::FailedPrecondition
             | Code::OutOfRange
+            | Code::ResourceExhausted
     );
     is_expected
         && status.details().len() < 4096

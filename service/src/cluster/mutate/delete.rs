@@ -145,7 +145,8 @@ impl Mutator {
             }),
             ..DeleteParams::default()
         };
-        let sent = mutation.within("deleting the node", self.write.delete(&target.name, &params)).await?;
+        let call = self.write.delete(&mutation.caller, &target.name, &params);
+        let sent = mutation.within("deleting the node", call).await?;
         match sent.map_err(|error| mutation.failed(error, &target.name)) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(Deleted::Gone),
             Err(Error::Conflict { .. }) => self.explain_conflict(mutation, target).await,

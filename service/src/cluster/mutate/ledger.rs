@@ -4,14 +4,15 @@
 //! of nodeward's namespace. Whoever carries the request out again, after whatever crash, creates nothing a second time, and
 //! deletes what is left of exactly that, never a node that was created anew under the same name.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::{Timestamp, ToSpan};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::time::timeout;
@@ -47,25 +48,33 @@ pub(super) struct Ledger {
     headers: Api<PartialObjectMeta<ConfigMap>>,
     namespace: String,
     /// Which requests there are, as of a moment ago.
-    known: Arc<OnceLock<reflector::Store<PartialObjectMeta<ConfigMap>>>>,
+    known: Store<PartialObjectMeta<ConfigMap>>,
+    /// Whoever follows keeps them up to date.
+    writer: Arc<Mutex<Option<Writer<PartialObjectMeta<ConfigMap>>>>>,
 }
 
 impl Ledger {
     pub(super) fn new(client: Client, namespace: &str) -> Self {
+        let writer = Writer::default();
         Self {
             headers: Api::namespaced(client.clone(), namespace),
             entries: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
-            known: Arc::new(OnceLock::new()),
+            known: writer.as_reader(),
+            writer: Arc::new(Mutex::new(Some(writer))),
         }
     }
 
-    /// Keeps up with the requests that other servers note. Goes on until it is dropped.
+    /// Waits until the requests that other servers have noted are known.
+    pub(super) async fn ready(&self) {
+        // An error says that nobody follows any more.
+        let _ = self.known.wait_until_ready().await;
+    }
+
+    /// Keeps up with the requests that other servers note. Goes on until it is dropped. To be called once.
     pub(super) async fn follow(&self) {
-        let writer = reflector::store::Writer::default();
-        if self.known.set(writer.as_reader()).is_err() {
-            return;
-        }
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return };
         let config = watcher::Config::default().labels(LABEL).timeout(WATCH_SECONDS);
         let changes = watcher(self.headers.clone(), config).reflect(writer).default_backoff();
         let mut changes = std::pin::pin!(changes);
@@ -79,8 +88,7 @@ impl Ledger {
     /// Refuses an id that stands for another request in the ledger, as far as that is known without asking Kubernetes.
     pub(super) fn refuse_reuse(&self, request: &Request) -> Result<(), Error> {
         let key = ObjectRef::new(&entry::name(request.id)).within(&self.namespace);
-        let found = self.known.get().and_then(|known| known.get(&key));
-        match found.and_then(|found| entry::record(&found.metadata)) {
+        match self.known.get(&key).and_then(|found| entry::record(&found.metadata)) {
             Some(record) if record.digest != request.digest => Err(record.conflict()),
             _ => Ok(()),
         }

@@ -30,6 +30,8 @@ use uuid::Uuid;
 
 use super::fault;
 use super::store::{NodeView, Store};
+use super::write_as::Impersonation;
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::node::mask::changed_paths;
 
@@ -45,6 +47,8 @@ pub const FIELD_MANAGER: &str = "nodeward";
 /// What all changes have in common.
 #[derive(Clone, Debug)]
 pub struct Mutation {
+    /// Who asks for it, in whose name it is sent to Kubernetes.
+    pub caller: Caller,
     /// The name of the RPC, for example `CordonNode`.
     pub method: &'static str,
     /// The request's id and what it asks for, if the caller gave an id.
@@ -138,13 +142,19 @@ pub struct Mutator {
 
 impl Mutator {
     /// A mutator that notes creations and deletions in this namespace. The client must not retry by itself.
-    pub(super) fn new(client: Client, namespace: &str, store: Store) -> Self {
-        Self { ledger: ledger::Ledger::new(client.clone(), namespace), write: write::WriteClient::new(client), store }
+    pub(super) fn new(client: Client, namespace: &str, store: Store, impersonation: Impersonation) -> Self {
+        let ledger = ledger::Ledger::new(client.clone(), namespace);
+        Self { ledger, write: write::WriteClient::new(client, impersonation), store }
     }
 
     /// Keeps up with the requests that other servers note. Goes on until it is dropped.
     pub async fn follow_requests(&self) {
         self.ledger.follow().await;
+    }
+
+    /// Waits until the noted requests are known.
+    pub(super) async fn requests_known(&self) {
+        self.ledger.ready().await;
     }
 
     /// Forgets the noted requests that nobody will send again.

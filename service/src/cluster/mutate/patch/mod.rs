@@ -78,6 +78,11 @@ struct CallersPatch<'a> {
 impl Change for CallersPatch<'_> {
     type Write = Prepared;
 
+    /// An apply removes what its manager owns and leaves out.
+    fn needs_managed_fields(&self) -> bool {
+        matches!(self.patch.format, PatchFormat::Apply { .. })
+    }
+
     fn decide(&self, mutation: &Mutation, current: Option<&Node>) -> Result<Option<Prepared>, Error> {
         let prepared = match (&self.patch.format, current) {
             (PatchFormat::Apply { body, .. }, current) => {
@@ -128,7 +133,7 @@ impl CallersPatch<'_> {
         dry_run: bool,
     ) -> Result<Node, Error> {
         let params = PatchParams { dry_run, ..self.params() };
-        let call = mutator.write.patch(self.name, self.patch.subresource, &params, &prepared.body);
+        let call = mutator.write.patch(&mutation.caller, self.name, self.patch.subresource, &params, &prepared.body);
         let sent = mutation.within("patching the node", call).await?;
         sent.map_err(|error| self.failed(error, prepared.is_known, dry_run))
     }

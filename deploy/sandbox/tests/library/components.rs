@@ -1,9 +1,6 @@
-//! The library on one shared sandbox: what other tests of the workspace rely on.
-//!
-//! Each test has an async runtime of its own and the sandbox outlives the one that started it, as in those tests.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+//! What runs in the sandbox, and what becomes of it when a component is taken away.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
@@ -11,30 +8,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use nodeward_sandbox::{Component, DEMO_NAMESPACE, Sandbox, SandboxError, SandboxOptions};
+use nodeward_sandbox::{Component, DEMO_NAMESPACE, SandboxError};
 use serde_json::json;
-use tokio::sync::{OnceCell, RwLock};
 
-static SANDBOX: OnceCell<Sandbox> = OnceCell::const_new();
-
-/// Written by the tests that take a component away, read by the others.
-static DISTURBED: RwLock<()> = RwLock::const_new(());
-
-const DEADLINE: Duration = Duration::from_secs(60);
-
-async fn sandbox() -> &'static Sandbox {
-    let options = SandboxOptions { nodes: 3, ..SandboxOptions::default() };
-    SANDBOX.get_or_init(|| async { Sandbox::start(options).await.unwrap() }).await
-}
-
-/// Waits for a condition; there is no other way to wait in these tests.
-async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let begun = Instant::now();
-    while !condition().await {
-        assert!(begun.elapsed() < DEADLINE, "{what} did not happen within {DEADLINE:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+use crate::support::{DISTURBED, sandbox, until};
 
 async fn answers(client: &Client) -> bool {
     let answer = tokio::time::timeout(Duration::from_millis(500), client.apiserver_version()).await;

@@ -1,5 +1,7 @@
 //! The sandbox as a whole: started, used, and stopped.
 
+mod credentials;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -12,9 +14,10 @@ use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::access::{self, SERVER_ACCOUNT, SERVER_NAMESPACE};
 use crate::build::{self, KUBERNETES_VERSION};
 use crate::cache;
-use crate::commands::{Commands, Ports};
+use crate::commands::{AUDIT_POLICY, Commands, Ports};
 use crate::component::Component;
 use crate::control_plane::ControlPlane;
 use crate::directory::Directory;
@@ -200,6 +203,7 @@ impl Sandbox {
         let step = progress.step(format!("Starting Kubernetes {KUBERNETES_VERSION}"));
         self.control_plane.start().await?;
         let client = self.client().await?;
+        self.admit_server(&client).await?;
         step.done();
 
         let names = nodes::names(options.nodes);
@@ -232,6 +236,14 @@ impl Sandbox {
             kubeconfig: self.kubeconfig.clone(),
             control_plane: self.control_plane.commands.binaries.control_plane(),
         })
+    }
+
+    /// Gives the nodeward server what it needs in the cluster.
+    async fn admit_server(&self, client: &Client) -> Result<(), SandboxError> {
+        let Commands { layout, pki, .. } = &self.control_plane.commands;
+        let token = access::establish(client, &layout.logs()).await?;
+        let account = (SERVER_NAMESPACE, SERVER_ACCOUNT);
+        kubeconfig::write_for_account(&layout.server_kubeconfig(), &self.url, &pki.ca(), account, &token)
     }
 
     /// How many nodes an earlier sandbox left.
@@ -276,6 +288,7 @@ fn write_configs(commands: &Commands, url: &str) -> Result<(), SandboxError> {
         kubeconfig::write(&layout.kubeconfig_of(client), url, &pki.ca(), pki, client)?;
     }
     kubeconfig::write(&layout.kubeconfig_of(ETCD_CLIENT), &commands.etcd_url(), &pki.etcd_ca(), pki, ETCD_CLIENT)?;
+    cache::write_atomically(&layout.audit_policy(), AUDIT_POLICY)?;
     kwok::write_config(&layout.kwok_config())
 }
 

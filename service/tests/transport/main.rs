@@ -1,0 +1,11 @@
+//! Connections, with services that a test makes for itself.
+
+#![allow(clippy::unwrap_used)] // A test that unwraps in vain has failed, which is what it is for.
+
+mod calls;
+mod end;
+mod fixture;
+mod handshake;
+mod peer;
+#[path = "../../../tests/support/tls.rs"]
+mod tls;
