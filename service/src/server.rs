@@ -61,7 +61,7 @@ impl Server {
         let limits = WatchLimits { max_age: options.watch_max_age };
         let rpc = NodeRpc::new(cluster.clone(), limits, tasks.clone(), stop.clone());
         let service = ServiceBuilder::new()
-            .layer(RpcTraceLayer::new().advertised(address.ip().to_string(), address.port()))
+            .layer(RpcTraceLayer::new().advertised(options.advertised(address)))
             .layer(MapResponseLayer::new(complete_status))
             .layer(AccessLayer::new(access, certificate))
             .layer(LimitLayer::new(&options.limits))

@@ -51,9 +51,9 @@ impl RpcTraceLayer {
         self
     }
 
-    /// Sets the name and the port under which clients know the server, which is not what it listens on.
-    pub fn advertised(mut self, address: impl Into<String>, port: u16) -> Self {
-        self.server = Some(Arc::new((address.into(), port)));
+    /// Sets the name and the port under which clients know the server, if that is known.
+    pub fn advertised(mut self, server: Option<(String, u16)>) -> Self {
+        self.server = server.map(Arc::new);
         self
     }
 }

@@ -66,7 +66,8 @@ impl Fixture {
     {
         let collector = Collector::start().await;
         let (telemetry, _default) = telemetry(&collector, options, log);
-        let layer = RpcTraceLayer::new().measured_by(&telemetry.meter()).advertised("nodeward.test", 443);
+        let layer =
+            RpcTraceLayer::new().measured_by(&telemetry.meter()).advertised(Some(("nodeward.test".to_owned(), 443)));
         let channel = serve(layer, Nodes { answer: Arc::new(answer) }).await;
         let client = NodeServiceClient::new(channel.clone());
         Self { client, channel, telemetry, _default, collector }
