@@ -7,6 +7,7 @@ use clap::{Args, Parser};
 
 use crate::access::{AccessOptions, LimitOptions};
 use crate::admin::AdminOptions;
+use crate::audit::AuditOptions;
 use crate::cluster::ClusterOptions;
 use crate::telemetry::TelemetryOptions;
 use crate::transport::TransportOptions;
@@ -72,6 +73,10 @@ pub struct ServeOptions {
     /// How often callers may call.
     #[command(flatten)]
     pub limits: LimitOptions,
+
+    /// Where audit records are kept.
+    #[command(flatten)]
+    pub audit: AuditOptions,
 }
 
 impl Default for ServeOptions {
@@ -84,6 +89,7 @@ impl Default for ServeOptions {
             transport: TransportOptions::default(),
             access: AccessOptions::default(),
             limits: LimitOptions::default(),
+            audit: AuditOptions::default(),
         }
     }
 }

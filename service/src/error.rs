@@ -165,6 +165,12 @@ pub enum Error {
         /// What happened.
         detail: String,
     },
+    /// The record of a change could not be written, so that it was not made.
+    #[error("the audit record can't be written: {detail}")]
+    AuditUnavailable {
+        /// What happened.
+        detail: String,
+    },
     /// The caches are not filled yet.
     #[error("the server has not read the cluster's state yet")]
     NotReady,
@@ -223,6 +229,7 @@ impl Error {
             Self::ValidationUnsupported { .. } => "VALIDATION_UNSUPPORTED",
             Self::Throttled { .. } => "CLUSTER_THROTTLED",
             Self::Unreachable { .. } => "CLUSTER_UNREACHABLE",
+            Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
             Self::NotReady => "NOT_READY",
             Self::ShuttingDown => "DRAINING",
             Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",

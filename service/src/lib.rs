@@ -1,13 +1,15 @@
 //! The nodeward server: carries out the RPCs of `nodeward.v1` as Kubernetes calls.
 //!
 //! The rooms: [`node`] knows what a node is, and [`caller`] what a caller is, without I/O; [`cluster`] alone talks to
-//! Kubernetes; [`transport`] lets connections in, [`access`] callers; [`rpc`] translates between gRPC and these;
+//! Kubernetes; [`transport`] lets connections in, [`access`] callers; [`audit`] keeps records of what they
+//! change; [`rpc`] translates between gRPC and these;
 //! [`telemetry`] reports, and [`admin`] shows it to those who run the server. [`server`] wires them, [`run_from`] is the
 //! process.
 
 pub mod access;
 pub mod admin;
 pub mod args;
+pub mod audit;
 pub mod caller;
 pub mod cluster;
 mod error;

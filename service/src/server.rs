@@ -19,6 +19,7 @@ use crate::access::own_rights::{self, WritesAs};
 use crate::access::{AccessLayer, LimitLayer};
 use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
+use crate::audit::{AuditLayer, Auditor};
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
 use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
@@ -44,6 +45,7 @@ pub struct Server {
     serving: Serving,
     background: TaskTracker,
     grace: Duration,
+    auditor: Auditor,
 }
 
 impl Server {
@@ -52,6 +54,7 @@ impl Server {
         let transport = Transport::bind(options.listen, &options.transport).await?;
         let address = transport.address();
         let cluster = Cluster::new(connection);
+        let auditor = Auditor::open(&options.audit).await?;
         let access = options.access.access(address, cluster.reviews())?;
         let (health, health_service) = tonic_health::server::health_reporter();
         report(&health, ServingStatus::NotServing).await;
@@ -64,6 +67,7 @@ impl Server {
             .layer(RpcTraceLayer::new().advertised(options.advertised(address)))
             .layer(MapResponseLayer::new(complete_status))
             .layer(AccessLayer::new(access, certificate))
+            .layer(AuditLayer::new(auditor.clone()))
             .layer(LimitLayer::new(&options.limits))
             .service(routes(rpc, health_service)?);
         let serving = transport.serve(service, stop, options.grace);
@@ -79,7 +83,19 @@ impl Server {
         let store = cluster.store().clone();
         let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;
-        Ok(Self { address, started, health, probes, _age: age, tasks, stop_cluster, serving, background, grace })
+        Ok(Self {
+            address,
+            started,
+            health,
+            probes,
+            _age: age,
+            tasks,
+            stop_cluster,
+            serving,
+            background,
+            grace,
+            auditor,
+        })
     }
 
     /// The address that it listens on.
@@ -117,6 +133,7 @@ impl Server {
         self.stop_cluster.cancel();
         self.background.close();
         self.background.wait().await;
+        self.auditor.close().await;
         if cut_off > 0 || changes.is_err() {
             anyhow::bail!("some calls did not end within {:?} and were cut off", self.grace)
         }

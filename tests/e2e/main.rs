@@ -9,6 +9,7 @@ mod support;
 
 mod attack;
 mod attack_handshake;
+mod audit;
 mod cordon;
 mod create;
 mod delete;

@@ -11,16 +11,17 @@ use tracing::Instrument;
 
 use super::context::NodeRpc;
 use super::patch::parse_patch;
-use super::request::{Change, in_field, mutation, session};
+use super::request::{Change, Common, audit_call, in_field, mutation, session};
 use super::rights;
 use crate::access::{CallPermit, Session};
+use crate::audit::{self, AuditCall};
 use crate::caller::Permission;
 use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, Propagation, Subresource};
 use crate::error::Error;
 use crate::node::query::Selection;
 use crate::node::update::{NodeUpdate, Target};
 use crate::node::{NodeName, Violations, convert};
-use crate::telemetry::{self, MutationSpan};
+use crate::telemetry::{self, MutationSpan, with_audit_id};
 
 pub(super) async fn create(
     rpc: &NodeRpc,
@@ -178,10 +179,15 @@ pub(super) async fn delete_collection(
     };
     violations.or(())?;
     let mutator = rpc.cluster.mutator().clone();
-    let Call { session, mutation, permit } = call;
-    let right =
-        Right { session: &session, permission: rights::DELETE_NODES.on_all(), deadline: mutation.deadline, permit };
-    let names = to_the_end(rpc, right, async move {
+    let Call { session, mutation, permit, audit } = call;
+    let right = Right {
+        session: &session,
+        permission: rights::DELETE_NODES.on_all(),
+        deadline: mutation.deadline,
+        permit,
+        audit,
+    };
+    let deleted = to_the_end(rpc, right, async move {
         let span = MutationSpan::current();
         let matches = |node: &Node| selection.matches(node);
         let set_etag = Some(request.etag.as_str()).filter(|etag| !etag.is_empty());
@@ -189,7 +195,7 @@ pub(super) async fn delete_collection(
         match mutator.delete_collection(&mutation, &collection).await {
             Ok((names, outcome)) => {
                 span.nodes(&names).outcome(outcome.into());
-                Ok(names)
+                Ok(DeletedNodes { names, outcome })
             }
             Err(error) => {
                 span.outcome(telemetry::Outcome::Failed);
@@ -198,7 +204,7 @@ pub(super) async fn delete_collection(
         }
     })
     .await?;
-    let deleted_nodes = names.into_iter().map(|name| format!("nodes/{name}")).collect();
+    let deleted_nodes = deleted.names.into_iter().map(|name| format!("nodes/{name}")).collect();
     Ok(Response::new(v1::DeleteNodesResponse { deleted_nodes }))
 }
 
@@ -208,6 +214,7 @@ struct Call {
     mutation: Mutation,
     /// The caller's place among the changes in progress, which a change keeps to its end.
     permit: Option<CallPermit>,
+    audit: AuditCall,
 }
 
 /// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
@@ -215,11 +222,13 @@ fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error>
     let mut violations = Violations::default();
     let session = session(&request)?;
     let permit = request.extensions().get::<CallPermit>().cloned();
+    let audit = audit_call(&request)?;
     let common = request.get_ref().common();
+    audit.asks(asked(&common));
     let span = MutationSpan::current();
     span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
     let mutation = mutation::<R>(session.caller().clone(), common, request.metadata(), &mut violations);
-    Ok((Call { session, mutation, permit }, request.into_inner(), violations))
+    Ok((Call { session, mutation, permit, audit }, request.into_inner(), violations))
 }
 
 /// The Kubernetes object of a node that is to be created; what may be set is checked as in an update of everything.
@@ -244,8 +253,8 @@ async fn carry_out<F>(
 where
     F: Future<Output = Result<Changed, Error>> + Send + 'static,
 {
-    let Call { session, mutation, permit } = call;
-    let right = Right { session: &session, permission, deadline: mutation.deadline, permit };
+    let Call { session, mutation, permit, audit } = call;
+    let right = Right { session: &session, permission, deadline: mutation.deadline, permit, audit };
     let cluster = rpc.cluster.clone();
     let work = Box::pin(change(cluster.mutator().clone(), Arc::new(mutation), name.clone()));
     let changed = to_the_end(rpc, right, async move {
@@ -268,25 +277,76 @@ where
     Ok(Response::new(convert::to_contract(&changed.node)))
 }
 
+/// What a change has come to, for its record.
+trait Done: Send + 'static {
+    /// The outcome, and the uid of the node, if it was one.
+    fn record(&self) -> (audit::Outcome, String);
+}
+
+impl Done for Changed {
+    fn record(&self) -> (audit::Outcome, String) {
+        let (before, after) = (self.before.clone(), self.after.clone());
+        let uid = self.node.metadata.uid.clone().unwrap_or_default();
+        (audit::Outcome { before, after, ..succeeded(self.outcome) }, uid)
+    }
+}
+
+/// The nodes that a request has deleted.
+struct DeletedNodes {
+    names: Vec<String>,
+    outcome: Outcome,
+}
+
+impl Done for DeletedNodes {
+    fn record(&self) -> (audit::Outcome, String) {
+        (audit::Outcome { nodes: self.names.clone(), ..succeeded(self.outcome) }, String::new())
+    }
+}
+
+fn succeeded(outcome: Outcome) -> audit::Outcome {
+    audit::Outcome { code: "OK".to_owned(), outcome: outcome.as_str().to_owned(), ..audit::Outcome::default() }
+}
+
+fn failed(error: &Error) -> audit::Outcome {
+    let code = telemetry::code_name(tonic::Status::from(error.clone()).code()).to_owned();
+    audit::Outcome { code, reason: error.reason().to_owned(), ..audit::Outcome::default() }
+}
+
+/// What a request asks for, for its record.
+fn asked(common: &Common) -> audit::Asked {
+    let node = Some(&common.node).filter(|node| !node.is_empty());
+    audit::Asked {
+        object_ref: node.map(|name| audit::ObjectRef {
+            resource: "nodes".to_owned(),
+            name: name.chars().take(253).collect(),
+            uid: String::new(),
+        }),
+        reason: common.reason.chars().take(1024).collect(),
+        request_id: common.request_id.chars().take(64).collect(),
+        dry_run: common.validate_only,
+    }
+}
+
 /// The right that a change needs.
 struct Right<'a> {
     session: &'a Session,
     permission: Permission,
     deadline: Instant,
     permit: Option<CallPermit>,
+    audit: AuditCall,
 }
 
 /// Runs a change in a task of its own, if the caller has the right: it goes on if the client leaves, and the server waits
 /// for it when it stops.
 async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
 where
-    T: Send + 'static,
+    T: Done,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
     if rpc.stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
-    let Right { session, permission, deadline, permit } = right;
+    let Right { session, permission, deadline, permit, audit } = right;
     // First of all, so that whoever may not change a node does not learn whether there is one.
     if rpc.cluster.writes_as_caller() {
         session.require(permission.clone(), deadline).await?;
@@ -294,9 +354,16 @@ where
         // Nobody asks after this: the answer must not be an old one.
         session.require_now(permission.clone(), deadline).await?;
     }
+    audit.begin().await?;
     let work = async move {
         let _permit = permit;
-        work.await
+        let result = with_audit_id(audit.id(), work).await;
+        let (outcome, uid) = match &result {
+            Ok(done) => done.record(),
+            Err(error) => (failed(error), String::new()),
+        };
+        audit.end(outcome, &uid).await;
+        result
     };
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
     let result = task.await.map_err(|error| Error::Internal { detail: error.to_string() })?;

@@ -80,6 +80,7 @@ mod tests {
     use super::super::context::WatchLimits;
     use super::*;
     use crate::access::Session;
+    use crate::audit::AuditCall;
     use crate::cluster::{Cluster, Connection};
 
     fn rpc(stop: CancellationToken) -> NodeRpc {
@@ -91,6 +92,7 @@ mod tests {
     fn request<T>(message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.extensions_mut().insert(Session::of_nobody());
+        request.extensions_mut().insert(AuditCall::of_nothing());
         request
     }
 

@@ -9,6 +9,7 @@ use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
 use crate::access::Session;
+use crate::audit::AuditCall;
 use crate::caller::Caller;
 use crate::cluster::mutate::{Digest, Mutation, Request};
 use crate::error::Error;
@@ -125,6 +126,12 @@ pub(super) fn session<T>(request: &tonic::Request<T>) -> Result<Session, Error> 
     // Without the layer that finds it out, nobody gets in.
     let missing = || Error::Internal { detail: "nobody has asked who is calling".to_owned() };
     request.extensions().get::<Session>().cloned().ok_or_else(missing)
+}
+
+/// The records of the call.
+pub(super) fn audit_call<T>(request: &tonic::Request<T>) -> Result<AuditCall, Error> {
+    let missing = || Error::Internal { detail: "nobody keeps records of this call".to_owned() };
+    request.extensions().get::<AuditCall>().cloned().ok_or_else(missing)
 }
 
 /// By when the call must be answered: a little before the client's own deadline, so that our answer, which says what was

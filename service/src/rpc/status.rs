@@ -60,9 +60,11 @@ fn code(error: &Error) -> Code {
         | Error::CountMismatch { .. }
         | Error::Denied { .. }
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
-        Error::Throttled { .. } | Error::Unreachable { .. } | Error::NotReady | Error::ShuttingDown => {
-            Code::Unavailable
-        }
+        Error::Throttled { .. }
+        | Error::Unreachable { .. }
+        | Error::AuditUnavailable { .. }
+        | Error::NotReady
+        | Error::ShuttingDown => Code::Unavailable,
         Error::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         Error::Internal { .. } => Code::Internal,
     }
@@ -113,7 +115,7 @@ fn details(error: &Error) -> ErrorDetails {
         Error::Overloaded { retry_after, .. } | Error::Throttled { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
-        Error::Unreachable { .. } | Error::NotReady | Error::ShuttingDown => {
+        Error::Unreachable { .. } | Error::AuditUnavailable { .. } | Error::NotReady | Error::ShuttingDown => {
             details.set_retry_info(Some(SOON));
         }
         _ => {}
@@ -146,6 +148,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::PatchTestFailed { detail }
         | Error::Unreachable { detail }
         | Error::Internal { detail }
+        | Error::AuditUnavailable { detail }
         | Error::Unauthenticated { detail } => {
             vec![("detail", detail.clone())]
         }
@@ -193,6 +196,7 @@ fn hint(error: &Error) -> &str {
         Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
         Error::Throttled { .. } => "send less at a time",
         Error::MessageTooLarge { .. } => "send less",
+        Error::AuditUnavailable { .. } => "see to the server's audit log: nothing is changed without a record",
         Error::NotReady => "the server has just started",
         Error::ShuttingDown => "connect again, to another replica if there is one",
         Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
@@ -260,6 +264,7 @@ mod tests {
             Error::ValidationUnsupported { message: text() },
             Error::Throttled { retry_after: SOON },
             Error::Unreachable { detail: text() },
+            Error::AuditUnavailable { detail: text() },
             Error::NotReady,
             Error::ShuttingDown,
             Error::DeadlineExceeded { stage: "x" },

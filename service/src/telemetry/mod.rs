@@ -56,6 +56,16 @@ pub use rpc_layer::{ResponseFuture, RpcTrace, RpcTraceLayer, TracedBody};
 pub use sampler::MutationSampler;
 pub use setup::{Telemetry, init};
 
+pub(crate) use rpc_status::code_name;
+
+/// The trace of the present call. Empty if there is no telemetry.
+pub(crate) fn trace_id() -> String {
+    use opentelemetry::trace::{TraceContextExt as _, TraceId};
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    let id = tracing::Span::current().context().span().span_context().trace_id();
+    if id == TraceId::INVALID { String::new() } else { id.to_string() }
+}
+
 /// Says on the span of the present call who is calling; nothing, if that is nobody in particular.
 pub fn caller(username: &str) {
     use tracing_opentelemetry::OpenTelemetrySpanExt as _;

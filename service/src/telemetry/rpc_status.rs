@@ -35,7 +35,7 @@ pub(super) fn is_fault_of_server(code: Code) -> bool {
 }
 
 /// The name of a status code in the gRPC specification.
-pub(super) fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -83,9 +83,13 @@ impl ServerProcess {
 
     /// The same, but these flags say how it is protected.
     pub async fn start_with(kubeconfig: &Path, flags: &[&str]) -> Self {
+        Self::start_exactly(kubeconfig, &[&["--no-auth", "--no-audit"], flags].concat()).await
+    }
+
+    /// The same, but these flags also say who is let in and where records are kept.
+    pub async fn start_exactly(kubeconfig: &Path, flags: &[&str]) -> Self {
         let kubeconfig = kubeconfig.to_str().unwrap();
-        let flags =
-            [&["--listen", "127.0.0.1:0", "--no-auth", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
+        let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
         let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         // In whichever order.

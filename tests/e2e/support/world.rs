@@ -113,6 +113,7 @@ impl World {
 /// certificate it serves plain text.
 pub async fn start_server(kubeconfig: &Path, mut options: ServeOptions) -> Server {
     options.access.no_auth = true;
+    options.audit.no_audit = options.audit.audit_dir.is_none();
     start_guarded_server(kubeconfig, options).await
 }
 

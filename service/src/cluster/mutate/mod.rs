@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -34,6 +35,7 @@ use super::write_as::Impersonation;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::node::mask::changed_paths;
+use crate::node::update::diff;
 
 pub use delete::Propagation;
 pub use delete_collection::Collection;
@@ -106,11 +108,15 @@ pub struct Changed {
     pub outcome: Outcome,
     /// The paths of the fields that changed (or would).
     pub changed_paths: Vec<String>,
+    /// Those fields as they were, as a merge patch.
+    pub before: Value,
+    /// Those fields as they are now, as a merge patch.
+    pub after: Value,
 }
 
 impl Changed {
     fn same(node: Node, outcome: Outcome) -> Self {
-        Self { node, outcome, changed_paths: Vec::new() }
+        Self { node, outcome, changed_paths: Vec::new(), before: Value::Null, after: Value::Null }
     }
 
     fn between(before: &Node, after: Node, mutation: &Mutation) -> Self {
@@ -121,8 +127,19 @@ impl Changed {
             (false, true) => Outcome::Unchanged,
             (false, false) => Outcome::Changed,
         };
-        Self { node: after, outcome, changed_paths }
+        let [old, new] = [before, &after].map(without_bookkeeping);
+        let [before, after_values] = [diff(&new, &old), diff(&old, &new)].map(Option::unwrap_or_default);
+        Self { node: after, outcome, changed_paths, before, after: after_values }
     }
+}
+
+/// A node without what each write changes.
+fn without_bookkeeping(node: &Node) -> Value {
+    let mut node = node.clone();
+    node.metadata.managed_fields = None;
+    node.metadata.resource_version = None;
+    node.metadata.annotations.iter_mut().for_each(|annotations| annotations.retain(|key, _| !guard::is_own(key)));
+    serde_json::to_value(node).unwrap_or_default()
 }
 
 /// Each write changes these; they say nothing about what was asked for.

@@ -47,7 +47,7 @@ pub(super) fn same(left: &Value, right: &Value) -> bool {
 }
 
 /// The merge patch that makes one value from another. None if they are equal.
-pub(super) fn diff(from: &Value, to: &Value) -> Option<Value> {
+pub fn diff(from: &Value, to: &Value) -> Option<Value> {
     let (Value::Object(from), Value::Object(to)) = (from, to) else {
         return (from != to).then(|| to.clone());
     };

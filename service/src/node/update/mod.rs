@@ -20,6 +20,8 @@ use nodeward_api::v1;
 use prost_types::FieldMask;
 use serde_json::Value;
 
+pub use self::merge::diff;
+
 use self::fields::{Field, Kind, Part};
 use super::convert;
 use super::mask::MAX_PATHS;

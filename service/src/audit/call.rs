@@ -1,0 +1,124 @@
+//! The records of one call.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderMap;
+use http::header::USER_AGENT;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Auditor;
+use super::record::{Asked, AuditRecord, ResponseStatus, Stage, User};
+use crate::caller::Caller;
+use crate::error::Error;
+
+/// The longest text that is taken over from a header, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// A call that changes something, from the request to the outcome. Clones are the same call.
+#[derive(Clone)]
+pub struct AuditCall(Arc<Inner>);
+
+struct Inner {
+    auditor: Auditor,
+    id: Uuid,
+    rpc: String,
+    user: User,
+    source: Option<SocketAddr>,
+    user_agent: String,
+    trace_id: String,
+    received: Timestamp,
+    asked: Mutex<Asked>,
+    /// Whether somebody sees to the outcome.
+    is_begun: AtomicBool,
+}
+
+/// What came of a change.
+pub type Outcome = ResponseStatus;
+
+impl AuditCall {
+    pub(super) fn new(
+        auditor: Auditor,
+        rpc: &str,
+        caller: &Caller,
+        source: Option<SocketAddr>,
+        headers: &HeaderMap,
+        trace_id: String,
+    ) -> Self {
+        let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Self(Arc::new(Inner {
+            auditor,
+            id: Uuid::new_v4(),
+            rpc: rpc.trim_start_matches('/').to_owned(),
+            user: User::of(caller),
+            source,
+            user_agent: user_agent.chars().take(MAX_TEXT).collect(),
+            trace_id,
+            received: Timestamp::now(),
+            asked: Mutex::default(),
+            is_begun: AtomicBool::new(false),
+        }))
+    }
+
+    /// A call of which nothing is recorded.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        Self::new(Auditor::nowhere(), "", &Caller::Server, None, &HeaderMap::new(), String::new())
+    }
+
+    /// The id of the call's records, here and in Kubernetes.
+    pub fn id(&self) -> Uuid {
+        self.0.id
+    }
+
+    /// What it asks for.
+    pub fn asks(&self, asked: Asked) {
+        *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+    }
+
+    /// Records that it is about to be carried out. Not before this has returned may anything be sent to Kubernetes; from
+    /// here on whoever carries it out records its outcome.
+    pub async fn begin(&self) -> Result<(), Error> {
+        self.0.auditor.write(&self.record(Stage::RequestReceived, None)).await?;
+        self.0.is_begun.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Records what came of it.
+    pub async fn end(&self, outcome: Outcome, uid: &str) {
+        let mut record = self.record(Stage::ResponseComplete, Some(outcome));
+        if let Some(object) = record.request.object_ref.as_mut() {
+            object.uid = uid.to_owned();
+        }
+        if let Err(error) = self.0.auditor.write(&record).await {
+            // The intent is on record, and the next start finds that its outcome is not.
+            tracing::error!(%error, audit_id = %self.0.id, "the outcome of a change could not be recorded");
+        }
+    }
+
+    /// Records how it ended, if it never began to be carried out.
+    pub(super) async fn refused(&self, outcome: Outcome) {
+        if !self.0.is_begun.load(Ordering::Relaxed) {
+            self.end(outcome, "").await;
+        }
+    }
+
+    fn record(&self, stage: Stage, response_status: Option<ResponseStatus>) -> AuditRecord {
+        let inner = &*self.0;
+        AuditRecord {
+            audit_id: inner.id,
+            stage,
+            rpc: inner.rpc.clone(),
+            user: inner.user.clone(),
+            source_ips: inner.source.iter().map(|source| source.ip().to_string()).collect(),
+            user_agent: inner.user_agent.clone(),
+            request_received_timestamp: inner.received,
+            stage_timestamp: Timestamp::now(),
+            request: inner.asked.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            trace_id: inner.trace_id.clone(),
+            response_status,
+        }
+    }
+}

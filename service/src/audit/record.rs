@@ -1,0 +1,132 @@
+//! One record of the audit log, shaped like an Event of audit.k8s.io/v1, so that tools for those can read it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::caller::Caller;
+
+/// One stage of one call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// The call. Kubernetes' own audit log has the same id.
+    #[serde(rename = "auditID")]
+    pub audit_id: Uuid,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The RPC, for example `nodeward.v1.NodeService/CordonNode`.
+    pub rpc: String,
+    /// Who called.
+    pub user: User,
+    /// Where from: the address of the connection, which may be a proxy's.
+    #[serde(rename = "sourceIPs", default, skip_serializing_if = "Vec::is_empty")]
+    pub source_ips: Vec<String>,
+    /// What the client calls itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user_agent: String,
+    /// When the call came.
+    pub request_received_timestamp: Timestamp,
+    /// When it came to this stage.
+    pub stage_timestamp: Timestamp,
+    /// What it asks for.
+    #[serde(flatten)]
+    pub request: Asked,
+    /// The trace of the call.
+    #[serde(rename = "traceID", default, skip_serializing_if = "String::is_empty")]
+    pub trace_id: String,
+    /// What came of it. Not before it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_status: Option<ResponseStatus>,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It is about to be carried out: the intent.
+    RequestReceived,
+    /// It has ended: the outcome.
+    ResponseComplete,
+}
+
+/// Who called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// The user name. Empty if nobody was asked who they are.
+    pub username: String,
+    /// The groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// How they have shown who they are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub credential: String,
+}
+
+/// What a call asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// The node, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_ref: Option<ObjectRef>,
+    /// Why, in the caller's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The id of the request.
+    #[serde(rename = "requestID", default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    /// Whether it is only tried.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// Always `nodes`.
+    pub resource: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid, if that is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponseStatus {
+    /// The gRPC code by its name.
+    pub code: String,
+    /// The reason of an error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// `changed`, `unchanged`, `validated` or `replayed`; empty if it failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+    /// The fields that changed, as they were before: a merge patch.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub before: Value,
+    /// The fields that changed, as they are now: a merge patch.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub after: Value,
+    /// The nodes that were deleted, if there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+}
+
+impl User {
+    /// The user behind a caller.
+    pub fn of(caller: &Caller) -> Self {
+        match caller {
+            Caller::Server => Self::default(),
+            Caller::User(principal) => Self {
+                username: principal.username.clone(),
+                groups: principal.groups.clone(),
+                credential: principal.credential.as_str().to_owned(),
+            },
+        }
+    }
+}
