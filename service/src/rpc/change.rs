@@ -16,7 +16,7 @@ use super::rights;
 use crate::access::{CallPermit, Session};
 use crate::audit::{self, AuditCall};
 use crate::caller::Permission;
-use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, Propagation, Subresource};
+use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, PatchFormat, Propagation, Subresource};
 use crate::error::Error;
 use crate::node::query::Selection;
 use crate::node::update::{NodeUpdate, Target};
@@ -95,8 +95,16 @@ pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>)
     let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let patch = parse_patch(&request, &mut violations);
-    let (Some(name), Some(patch)) = (name, patch) else { return Err(violations.into()) };
+    let (Some(name), Some(mut patch)) = (name, patch) else { return Err(violations.into()) };
     violations.or(())?;
+    if matches!(patch.format, PatchFormat::Apply { .. }) && !rpc.cluster.writes_as_caller() {
+        // Kubernetes would ask whether the server may.
+        let may_create = call.session.require_now(rights::CREATE_NODE.on_all(), call.mutation.deadline).await;
+        patch.may_create = match may_create {
+            Err(Error::AccessDenied { .. }) => false,
+            answer => answer.map(|()| true)?,
+        };
+    }
     let permission = match patch.subresource {
         Subresource::Main => rights::PATCH_NODE.on(name.as_str()),
         Subresource::Status => rights::PATCH_NODE_STATUS.on(name.as_str()),
@@ -180,6 +188,7 @@ pub(super) async fn delete_collection(
     violations.or(())?;
     let mutator = rpc.cluster.mutator().clone();
     let Call { session, mutation, permit, audit } = call;
+    session.require(rights::DELETE_NODES_LIST.on_all(), mutation.deadline).await?;
     let right = Right {
         session: &session,
         permission: rights::DELETE_NODES.on_all(),

@@ -26,7 +26,7 @@ pub(super) fn parse_patch(request: &v1::PatchNodeRequest, violations: &mut Viola
         violations.add("force", "must not be set: only an apply patch has conflicts to force");
     }
     let format = parse_format(request, violations);
-    Some(NodePatch { format: format?, subresource: subresource?, manager })
+    Some(NodePatch { format: format?, subresource: subresource?, manager, may_create: true })
 }
 
 fn parse_manager(manager: &str, is_apply: bool, violations: &mut Violations) -> Option<String> {

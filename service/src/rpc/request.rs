@@ -103,7 +103,7 @@ pub(super) fn mutation<R: Change>(
     if reason.chars().count() > LONGEST_REASON {
         violations.add("reason", format!("must have at most {LONGEST_REASON} characters"));
     }
-    let request = id.map(|id| Request { id, digest: Digest::of(R::METHOD, &content) });
+    let request = id.map(|id| Request { id, digest: Digest::of(R::METHOD, caller.username(), &content) });
     Mutation { caller, method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
 }
 

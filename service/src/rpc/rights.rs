@@ -26,12 +26,15 @@ const fn status(rpc: &'static str, verb: &'static str) -> Right {
 pub(super) const GET_NODE: Right = nodes("GetNode", "get");
 pub(super) const LIST_NODES: Right = nodes("ListNodes", "list");
 pub(super) const WATCH_NODES: Right = nodes("WatchNodes", "watch");
+/// An apply that creates the node needs it as well.
 pub(super) const CREATE_NODE: Right = nodes("CreateNode", "create");
 pub(super) const UPDATE_NODE: Right = nodes("UpdateNode", "patch");
 pub(super) const UPDATE_NODE_STATUS: Right = status("UpdateNodeStatus", "patch");
 pub(super) const PATCH_NODE: Right = nodes("PatchNode", "patch");
 pub(super) const PATCH_NODE_STATUS: Right = status("PatchNode", "patch");
 pub(super) const DELETE_NODE: Right = nodes("DeleteNode", "delete");
+/// It tells how many nodes match a filter, and which.
+pub(super) const DELETE_NODES_LIST: Right = nodes("DeleteNodes", "list");
 pub(super) const DELETE_NODES: Right = nodes("DeleteNodes", "delete");
 pub(super) const CORDON_NODE: Right = nodes("CordonNode", "patch");
 pub(super) const UNCORDON_NODE: Right = nodes("UncordonNode", "patch");
@@ -58,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Right; 12] = [
+    const ALL: [Right; 13] = [
         GET_NODE,
         LIST_NODES,
         WATCH_NODES,
@@ -68,6 +71,7 @@ mod tests {
         PATCH_NODE,
         PATCH_NODE_STATUS,
         DELETE_NODE,
+        DELETE_NODES_LIST,
         DELETE_NODES,
         CORDON_NODE,
         UNCORDON_NODE,

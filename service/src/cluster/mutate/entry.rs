@@ -137,7 +137,7 @@ mod tests {
         let request = Record {
             id: Uuid::from_u128(7),
             method: "DeleteNode".to_owned(),
-            digest: Digest::of("DeleteNode", b"request"),
+            digest: Digest::of("DeleteNode", "alice", b"request"),
         };
         let target = Target { name: "worker-1".into(), uid: "a".into(), version: Some("42".into()) };
         Entry::new(request, Deed::Delete(vec![target]))

@@ -17,15 +17,16 @@ const ANNOTATION: &str = "nodeward.dev/requests";
 /// How many requests a node remembers. Each takes about 120 bytes of the node in every cache of the cluster.
 const REMEMBERED: usize = 16;
 
-/// Stands for what a request asks for: the hash of its encoded message without the request id.
+/// Stands for who asks for what: the hash of the caller's name and the encoded message without the request id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
 impl Digest {
-    /// The digest of this RPC's request.
-    pub fn of(method: &str, encoded: &[u8]) -> Self {
-        let hash = Sha256::new().chain_update(method).chain_update([0]).chain_update(encoded).finalize();
+    /// The digest of this RPC's request by this user.
+    pub fn of(method: &str, username: &str, encoded: &[u8]) -> Self {
+        let hasher = Sha256::new().chain_update(method).chain_update([0]).chain_update(username).chain_update([0]);
+        let hash = hasher.chain_update(encoded).finalize();
         Self(hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -119,7 +120,11 @@ mod tests {
     use super::*;
 
     fn record(number: u128) -> Record {
-        Record { id: Uuid::from_u128(number), method: "CordonNode".into(), digest: Digest::of("CordonNode", b"x") }
+        Record {
+            id: Uuid::from_u128(number),
+            method: "CordonNode".into(),
+            digest: Digest::of("CordonNode", "alice", b"x"),
+        }
     }
 
     fn node(annotation: (String, String)) -> Node {

@@ -34,6 +34,8 @@ pub struct NodePatch {
     pub subresource: Subresource,
     /// The field manager, if the caller names one.
     pub manager: Option<String>,
+    /// Whether an apply may create the node, as far as that is for nodeward to say.
+    pub may_create: bool,
 }
 
 /// Kubernetes' patch formats. Bodies are objects in Kubernetes' own field names.
@@ -89,6 +91,9 @@ impl Change for CallersPatch<'_> {
                 // An etag is that of a node that there was.
                 if current.is_none() && mutation.etag.is_some() {
                     return Err(self.not_found());
+                }
+                if current.is_none() && !self.patch.may_create {
+                    return Err(Error::AccessDenied { permission: "create nodes".to_owned() });
                 }
                 apply::prepare(self.patch, body, mutation, self.name, current)?
             }
