@@ -27,6 +27,42 @@ pub enum Error {
     /// The changes since the token are no longer known.
     #[error("too much has happened since the resume token was given")]
     ResumeTokenExpired,
+    /// The caller has not shown who they are.
+    #[error("the caller is not known: {detail}")]
+    Unauthenticated {
+        /// What is wrong with what they have shown.
+        detail: String,
+    },
+    /// The caller may not do this. Whether what it is about exists is not told.
+    #[error("the caller may not {permission}")]
+    AccessDenied {
+        /// The right that is missing, for example `patch nodes`.
+        permission: String,
+    },
+    /// The caller sends more than one user may.
+    #[error("too many {class} of {user:?}: {allowed} are allowed")]
+    RateLimited {
+        /// The user name.
+        user: String,
+        /// What there is too much of: `reads`, `watches` or `mutations`.
+        class: &'static str,
+        /// Which limit it is: `rate` or `concurrency`.
+        limit: &'static str,
+        /// What the limit is, for example `50 at a time`.
+        allowed: String,
+        /// When to try again: to the nanosecond for a rate; what a call in progress still takes is not known.
+        retry_after: Duration,
+    },
+    /// All callers together send more than the server can do.
+    #[error("the server is overloaded: it takes no more {class} for now")]
+    Overloaded {
+        /// What it takes no more of: `reads`, `watches` or `mutations`.
+        class: &'static str,
+        /// Which limit it is: `calls` or `streams`.
+        limit: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// There is no such node.
     #[error("node {node:?} does not exist")]
     NotFound {
@@ -150,6 +186,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether nothing was done, for certain: Kubernetes or nodeward refused.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::DeadlineExceeded { .. }
+                | Self::Internal { .. }
+                | Self::PartiallyDeleted { .. }
+        )
+    }
+
     /// The machine-readable reason of `google.rpc.ErrorInfo`; docs/errors.md lists them all.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -158,6 +205,10 @@ impl Error {
             Self::InvalidResumeToken => "INVALID_RESUME_TOKEN",
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
+            Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
+            Self::AccessDenied { .. } => "ACCESS_DENIED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::Overloaded { .. } => "OVERLOADED",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",

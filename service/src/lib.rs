@@ -1,12 +1,17 @@
 //! The nodeward server: carries out the RPCs of `nodeward.v1` as Kubernetes calls.
 //!
-//! The rooms: [`node`] knows what a node is and does no I/O, [`cluster`] alone talks to Kubernetes, [`rpc`] translates
-//! between gRPC and the two, [`transport`] lets clients in, [`telemetry`] reports. [`server`] wires them, [`run_from`] is
-//! the process.
+//! The rooms: [`node`] knows what a node is, and [`caller`] what a caller is, without I/O; [`cluster`] alone talks to
+//! Kubernetes; [`transport`] lets connections in, [`access`] callers; [`rpc`] translates between gRPC and these;
+//! [`telemetry`] reports, and [`admin`] shows it to those who run the server. [`server`] wires them, [`run_from`] is the
+//! process.
 
+pub mod access;
+pub mod admin;
 pub mod args;
+pub mod caller;
 pub mod cluster;
 mod error;
+mod grpc_timeout;
 pub mod node;
 pub mod rpc;
 mod run;

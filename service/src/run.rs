@@ -8,12 +8,13 @@ use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::admin;
 use crate::args::ServerArgs;
 use crate::cluster::Connection;
 use crate::server::Server;
-use crate::telemetry;
+use crate::telemetry::{self, Metrics};
 
-/// How long the last traces may take to be exported.
+/// How long the last traces and metrics may take to be exported.
 const FLUSH: Duration = Duration::from_secs(3);
 
 /// Runs a server with these arguments, the first being the name of the program, until it is told to stop.
@@ -49,7 +50,7 @@ async fn run(args: ServerArgs) -> anyhow::Result<()> {
     // Fails only if it was done before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = telemetry::init(&args.telemetry)?;
-    let result = serve(&args).await;
+    let result = serve(&args, telemetry.metrics()).await;
     telemetry.shutdown(FLUSH).await;
     result
 }
@@ -61,11 +62,25 @@ fn allow_open_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-async fn serve(args: &ServerArgs) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
+async fn serve(args: &ServerArgs, metrics: Metrics) -> anyhow::Result<()> {
+    let signals = Signals::new()?;
+    let admin = admin::bind(&args.admin).await?;
     let connection = Connection::open(&args.cluster).await?;
-    let mut server = Server::start(&args.serve, connection).await?;
+    let server = Server::start(&args.serve, connection).await?;
     tracing::info!(address = %server.address(), "listening");
+    let admin = admin.map(|listening| listening.serve(metrics, server.probes()));
+    if let Some(admin) = &admin {
+        tracing::info!(address = %admin.address(), "serving metrics and probes");
+    }
+    let stopped = serve_until_stopped(args, server, signals).await;
+    // The last, so that whoever asks while the server stops learns that it does.
+    if let Some(admin) = admin {
+        admin.stop().await;
+    }
+    stopped
+}
+
+async fn serve_until_stopped(args: &ServerArgs, mut server: Server, mut signals: Signals) -> anyhow::Result<()> {
     tokio::select! {
         error = server.failed() => return Err(error),
         name = signals.next() => tracing::info!(signal = name, grace = ?args.serve.grace, "stopping"),

@@ -15,11 +15,14 @@ use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
 
+use crate::access::own_rights::{self, WritesAs};
+use crate::access::{AccessLayer, LimitLayer};
+use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
 use crate::cluster::{Cluster, Connection};
 use crate::rpc::{NodeRpc, WatchLimits, complete_status};
-use crate::telemetry::RpcTraceLayer;
-use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Serving, Transport};
+use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
+use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
 /// The names under which the health can be asked for: that of the server as a whole is empty.
 const HEALTH_OF: [&str; 2] = ["", SERVICE_NAME];
@@ -27,8 +30,13 @@ const HEALTH_OF: [&str; 2] = ["", SERVICE_NAME];
 /// A running server.
 pub struct Server {
     address: SocketAddr,
-    cluster: Cluster,
+    /// That it has read the cluster's state.
+    started: CancellationToken,
     health: HealthReporter,
+    /// What probes are told.
+    probes: Probes,
+    /// Measures how old the nodes in memory are.
+    _age: ObservedCache,
     /// Changes in progress.
     tasks: TaskTracker,
     /// Ends the upstream watch.
@@ -44,6 +52,7 @@ impl Server {
         let transport = Transport::bind(options.listen, &options.transport).await?;
         let address = transport.address();
         let cluster = Cluster::new(connection);
+        let access = options.access.access(address, cluster.reviews())?;
         let (health, health_service) = tonic_health::server::health_reporter();
         report(&health, ServingStatus::NotServing).await;
         let tasks = TaskTracker::new();
@@ -52,16 +61,25 @@ impl Server {
         let limits = WatchLimits { max_age: options.watch_max_age };
         let rpc = NodeRpc::new(cluster.clone(), limits, tasks.clone(), stop.clone());
         let service = ServiceBuilder::new()
-            .layer(RpcTraceLayer::new().advertised(address.ip().to_string(), address.port()))
+            .layer(RpcTraceLayer::new().advertised(options.advertised(address)))
             .layer(MapResponseLayer::new(complete_status))
+            .layer(AccessLayer::new(access, certificate))
+            .layer(LimitLayer::new(&options.limits))
             .service(routes(rpc, health_service)?);
         let serving = transport.serve(service, stop, options.grace);
 
+        let probes = Probes::default();
         let background = TaskTracker::new();
-        background.spawn(follow(cluster.clone(), stop_cluster.clone()));
-        background.spawn(report_ready(cluster.clone(), health.clone(), stop_cluster.clone()));
+        let running = probes.runs("the watch of the cluster");
+        background.spawn(follow(cluster.clone(), stop_cluster.clone(), running));
+        let started = CancellationToken::new();
+        let start_up = StartUp { cluster: cluster.clone(), no_auth: options.access.no_auth };
+        let start_up = start_up.run(health.clone(), probes.clone(), started.clone());
+        background.spawn(stop_cluster.clone().run_until_cancelled_owned(start_up));
+        let store = cluster.store().clone();
+        let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;
-        Ok(Self { address, cluster, health, tasks, stop_cluster, serving, background, grace })
+        Ok(Self { address, started, health, probes, _age: age, tasks, stop_cluster, serving, background, grace })
     }
 
     /// The address that it listens on.
@@ -69,9 +87,14 @@ impl Server {
         self.address
     }
 
+    /// What probes are told of it, also after it has stopped.
+    pub fn probes(&self) -> Probes {
+        self.probes.clone()
+    }
+
     /// Waits until it has read the cluster's state.
     pub async fn ready(&self) {
-        self.cluster.store().ready().await;
+        self.started.cancelled().await;
     }
 
     /// Waits until it can't go on serving, which happens only after a bug.
@@ -83,6 +106,7 @@ impl Server {
     /// whose caller has left too. What has not ended within the grace period is cut off, which is an error; a stream whose
     /// client does not listen is not waited for.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.probes.stopping();
         report(&self.health, ServingStatus::NotServing).await;
         // Cleared too: those who watch the health learn that there will be no more of it.
         for service in HEALTH_OF {
@@ -98,6 +122,11 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The certificate that a connection has shown, which the transport has verified.
+fn certificate(request: &http::Extensions) -> Option<&[u8]> {
+    request.get::<Peer>()?.certificates().first().map(|certificate| certificate.as_ref())
 }
 
 fn routes(rpc: NodeRpc, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
@@ -125,14 +154,35 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
-async fn follow(cluster: Cluster, stop: CancellationToken) {
+async fn follow(cluster: Cluster, stop: CancellationToken, _running: Running) {
     cluster.run(stop).await;
 }
 
-async fn report_ready(cluster: Cluster, health: HealthReporter, stop: CancellationToken) {
-    if stop.run_until_cancelled(cluster.store().ready()).await.is_some() {
+/// What a server does before it is ready.
+struct StartUp {
+    cluster: Cluster,
+    no_auth: bool,
+}
+
+impl StartUp {
+    async fn run(self, health: HealthReporter, probes: Probes, started: CancellationToken) {
+        tokio::join!(self.cluster.store().ready(), self.cluster.requests_known(), self.check_own_rights());
         tracing::info!("ready");
+        probes.ready();
         report(&health, ServingStatus::Serving).await;
+        started.cancel();
+    }
+
+    /// Says which rights the server lacks, once it is known in whose name it is to write.
+    async fn check_own_rights(&self) {
+        self.cluster.find_out_writes_as().await;
+        let as_server = self.no_auth || !self.cluster.writes_as_caller();
+        let writes_as = if as_server { WritesAs::Server } else { WritesAs::Caller };
+        let needed = own_rights::needed(self.cluster.namespace(), writes_as);
+        match own_rights::missing(self.cluster.reviews(), needed).await {
+            Ok(missing) => missing.iter().for_each(|right| tracing::error!(%right, "the server lacks a right")),
+            Err(error) => tracing::warn!(%error, "could not find out whether the server has the rights that it needs"),
+        }
     }
 }
 

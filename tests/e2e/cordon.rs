@@ -79,6 +79,9 @@ async fn an_outdated_etag_is_refused_and_told_from_the_current_one() {
     assert_eq!(metadata["etag"], etag);
     assert_ne!(metadata["currentEtag"], etag);
     assert!(is_unschedulable(&node).await);
+
+    let result = client.cordon_node(CordonNodeRequest { etag, ..cordon(&node) }).await;
+    assert_error(result, Code::Aborted, "ETAG_MISMATCH");
 }
 
 #[tokio::test]
@@ -89,6 +92,12 @@ async fn validating_only_shows_the_result_and_changes_nothing() {
     let shown = client.cordon_node(request).await.unwrap().into_inner();
     assert_eq!(shown.scheduling_state(), SchedulingState::Cordoned);
     assert!(!is_unschedulable(&node).await);
+
+    client.cordon_node(cordon(&node)).await.unwrap();
+    let request = UncordonNodeRequest { validate_only: true, ..uncordon(&node) };
+    let shown = client.uncordon_node(request).await.unwrap().into_inner();
+    assert_eq!(shown.scheduling_state(), SchedulingState::Schedulable);
+    assert!(is_unschedulable(&node).await);
 }
 
 #[tokio::test]
@@ -96,14 +105,20 @@ async fn a_request_sent_again_is_carried_out_once_even_after_it_was_undone() {
     let node = world().await.node("cordon").await;
     let mut client = world().await.client().await;
     let request = CordonNodeRequest { request_id: Uuid::new_v4().to_string(), ..cordon(&node) };
-    let first = client.cordon_node(request.clone()).await.unwrap().into_inner();
+    client.cordon_node(request.clone()).await.unwrap();
     let again = client.cordon_node(request.clone()).await.unwrap().into_inner();
-    assert_eq!(first, again);
+    assert_eq!(again.scheduling_state(), SchedulingState::Cordoned);
 
     client.uncordon_node(uncordon(&node)).await.unwrap();
     let late = client.cordon_node(request).await.unwrap().into_inner();
     assert_eq!(late.scheduling_state(), SchedulingState::Schedulable);
     assert!(!is_unschedulable(&node).await);
+
+    let request = UncordonNodeRequest { request_id: Uuid::new_v4().to_string(), ..uncordon(&node) };
+    client.uncordon_node(request.clone()).await.unwrap();
+    client.cordon_node(cordon(&node)).await.unwrap();
+    let late = client.uncordon_node(request).await.unwrap().into_inner();
+    assert_eq!(late.scheduling_state(), SchedulingState::Cordoned);
 }
 
 #[tokio::test]
@@ -172,11 +187,25 @@ async fn bad_fields_are_named() {
     let mut client = world().await.client().await;
     for name in ["", "worker-1", "nodes/", "nodes/UPPER", "nodes/a/b", "nodes/\u{fc}"] {
         assert_violation(client.cordon_node(CordonNodeRequest { name: name.into(), ..cordon("x") }).await, "name");
+        assert_violation(
+            client.uncordon_node(UncordonNodeRequest { name: name.into(), ..uncordon("x") }).await,
+            "name",
+        );
     }
-    let bad = CordonNodeRequest { request_id: "1".into(), ..cordon("x") };
-    assert_violation(client.cordon_node(bad).await, "request_id");
-    let bad = UncordonNodeRequest { etag: "1".into(), ..uncordon("x") };
-    assert_violation(client.uncordon_node(bad).await, "etag");
-    let bad = UncordonNodeRequest { reason: "x".repeat(1025), ..uncordon("x") };
-    assert_violation(client.uncordon_node(bad).await, "reason");
+    let bad = [
+        ("request_id", CordonNodeRequest { request_id: "1".into(), ..cordon("x") }),
+        ("etag", CordonNodeRequest { etag: "1".into(), ..cordon("x") }),
+        ("reason", CordonNodeRequest { reason: "x".repeat(1025), ..cordon("x") }),
+    ];
+    for (field, request) in bad {
+        assert_violation(client.cordon_node(request).await, field);
+    }
+    let bad = [
+        ("request_id", UncordonNodeRequest { request_id: "1".into(), ..uncordon("x") }),
+        ("etag", UncordonNodeRequest { etag: "1".into(), ..uncordon("x") }),
+        ("reason", UncordonNodeRequest { reason: "x".repeat(1025), ..uncordon("x") }),
+    ];
+    for (field, request) in bad {
+        assert_violation(client.uncordon_node(request).await, field);
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use nodeward_api::v1::{CreateNodeRequest, Node, NodeSpec, NodeStatus, ObjectMeta, Quantity, Taint};
+use nodeward_api::v1::{CreateNodeRequest, DeleteNodeRequest, Node, NodeSpec, NodeStatus, ObjectMeta, Quantity, Taint};
+use nodeward_server::args::ServeOptions;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{assert_error, assert_violation, unique, world};
+use crate::support::{assert_error, assert_violation, connect, unique, world};
 
 fn create(node_id: &str) -> CreateNodeRequest {
     let labels = BTreeMap::from([("team".to_owned(), "blue".to_owned())]);
@@ -58,6 +59,45 @@ async fn a_request_sent_again_gives_the_same_node() {
 }
 
 #[tokio::test]
+async fn a_request_sent_again_after_its_node_was_deleted_creates_no_other() {
+    let name = unique("create");
+    let request = CreateNodeRequest { request_id: Uuid::new_v4().to_string(), ..create(&name) };
+    let mut client = world().await.client().await;
+    client.create_node(request.clone()).await.unwrap();
+    let delete = DeleteNodeRequest { name: format!("nodes/{name}"), ..Default::default() };
+    client.delete_node(delete).await.unwrap();
+
+    let other = world().await.another_server(ServeOptions::default()).await;
+    let late = connect(other.address()).await.create_node(request).await;
+    assert_error(late, Code::NotFound, "NODE_NOT_FOUND");
+    assert!(world().await.kubernetes().await.get_opt(&name).await.unwrap().is_none());
+    other.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_was_refused_may_be_corrected_under_its_id() {
+    let name = unique("create");
+    let request = CreateNodeRequest { request_id: Uuid::new_v4().to_string(), ..create(&name) };
+    let mut refused = request.clone();
+    // Only Kubernetes can tell that this is none.
+    refused.node.as_mut().unwrap().spec =
+        Some(NodeSpec { pod_cidrs: vec!["10.0.0.0/24".into(), "10.0.1.0/24".into()], ..Default::default() });
+    let mut client = world().await.client().await;
+    assert_error(client.create_node(refused).await, Code::InvalidArgument, "INVALID_FIELD");
+    client.create_node(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn taints_of_controllers_are_refused() {
+    let mut request = create(&unique("create"));
+    let taint =
+        Taint { key: "node.kubernetes.io/unschedulable".into(), effect: "NoSchedule".into(), ..Default::default() };
+    request.node.as_mut().unwrap().spec = Some(NodeSpec { taints: vec![taint], ..Default::default() });
+    let result = world().await.client().await.create_node(request).await;
+    assert_error(result, Code::FailedPrecondition, "CONTROLLER_OWNED_TAINT");
+}
+
+#[tokio::test]
 async fn validating_only_creates_nothing() {
     let name = unique("create");
     let request = CreateNodeRequest { validate_only: true, ..create(&name) };
@@ -87,6 +127,11 @@ async fn bad_fields_are_named() {
     let taint = Taint { key: "a".into(), effect: "Nonsense".into(), ..Default::default() };
     bad.node.as_mut().unwrap().spec = Some(NodeSpec { taints: vec![taint], ..Default::default() });
     assert_violation(client.create_node(bad).await, "node.spec.taints[0].effect");
+    let mut bad = create(&unique("create"));
+    let capacity = BTreeMap::from([("cpu".to_owned(), Quantity { text: "abc".into(), number: None })]);
+    bad.node.as_mut().unwrap().status = Some(NodeStatus { capacity, ..Default::default() });
+    bad.validate_only = true;
+    assert_violation(client.create_node(bad).await, "node.status.capacity.cpu.text");
     let mut bad = create(&unique("create"));
     let own = BTreeMap::from([("nodeward.dev/requests".to_owned(), "x".to_owned())]);
     bad.node.as_mut().unwrap().metadata.as_mut().unwrap().annotations = own;

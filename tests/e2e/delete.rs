@@ -1,11 +1,15 @@
 //! DeleteNode and DeleteNodes.
 
-use nodeward_api::v1::{Consistency, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest};
+use kube::api::Patch;
+use nodeward_api::v1::{
+    Consistency, CordonNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest,
+};
 use nodeward_server::args::ServeOptions;
+use serde_json::json;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{assert_error, assert_violation, connect, unique, world};
+use crate::support::{assert_error, assert_violation, connect, eventually, unique, world};
 
 fn delete(node: &str) -> DeleteNodeRequest {
     DeleteNodeRequest { name: format!("nodes/{node}"), ..Default::default() }
@@ -67,6 +71,53 @@ async fn a_request_sent_again_does_not_delete_a_new_node_of_that_name() {
     let result = connect(other.address()).await.delete_node(other_body).await;
     assert_error(result, Code::InvalidArgument, "REQUEST_ID_CONFLICT");
     other.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_found_no_node_does_not_delete_one_that_comes_later() {
+    let node = unique("delete");
+    let request = DeleteNodeRequest { request_id: Uuid::new_v4().to_string(), allow_missing: true, ..delete(&node) };
+    let mut client = world().await.client().await;
+    client.delete_node(request.clone()).await.unwrap();
+    world().await.sandbox.create_nodes(std::slice::from_ref(&node)).await.unwrap();
+    client.delete_node(request).await.unwrap();
+    assert!(exists(&node).await);
+}
+
+#[tokio::test]
+async fn a_request_sent_again_while_a_finalizer_holds_the_node_succeeds() {
+    let node = world().await.node("delete").await;
+    let kubernetes = world().await.kubernetes().await;
+    let finalizers = |finalizers| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    kubernetes.patch(&node, &Default::default(), &finalizers(json!(["example.com/hold"]))).await.unwrap();
+    let mut client = world().await.client().await;
+    let get = GetNodeRequest {
+        name: format!("nodes/{node}"),
+        consistency: Consistency::Consistent.into(),
+        ..Default::default()
+    };
+    let etag = client.get_node(get).await.unwrap().into_inner().etag;
+
+    let request = DeleteNodeRequest { request_id: Uuid::new_v4().to_string(), etag, ..delete(&node) };
+    client.delete_node(request.clone()).await.unwrap();
+    assert!(kubernetes.get(&node).await.unwrap().metadata.deletion_timestamp.is_some());
+    client.delete_node(request.clone()).await.unwrap();
+
+    kubernetes.patch(&node, &Default::default(), &finalizers(json!(null))).await.unwrap();
+    client.delete_node(request).await.unwrap();
+    assert!(!exists(&node).await);
+}
+
+#[tokio::test]
+async fn a_request_id_of_a_deletion_is_refused_for_other_requests() {
+    let [node, other] = [world().await.node("delete").await, world().await.node("delete").await];
+    let request_id = Uuid::new_v4().to_string();
+    let mut client = world().await.client().await;
+    client.delete_node(DeleteNodeRequest { request_id: request_id.clone(), ..delete(&node) }).await.unwrap();
+    let cordon =
+        CordonNodeRequest { name: format!("nodes/{other}"), request_id, validate_only: true, ..Default::default() };
+    let refused = eventually("the server knows the request", async || client.cordon_node(cordon.clone()).await.err());
+    assert_error(Err::<(), _>(refused.await), Code::InvalidArgument, "REQUEST_ID_CONFLICT");
 }
 
 /// Nodes with a label that only they have; the selector for it.
@@ -146,6 +197,8 @@ async fn bad_fields_are_named() {
     let bad = DeleteNodeRequest { propagation_policy: 9, ..delete("x") };
     assert_violation(client.delete_node(bad).await, "propagation_policy");
     assert_violation(client.delete_node(DeleteNodeRequest { etag: "x".into(), ..delete("x") }).await, "etag");
+    let bad = DeleteNodeRequest { reason: "x".repeat(1025), ..delete("x") };
+    assert_violation(client.delete_node(bad).await, "reason");
     assert_violation(
         client.delete_node(DeleteNodeRequest { request_id: "x".into(), ..delete("x") }).await,
         "request_id",
@@ -155,6 +208,13 @@ async fn bad_fields_are_named() {
     assert_violation(client.delete_nodes(delete_nodes("a in", 1)).await, "label_selector");
     assert_violation(client.delete_nodes(delete_nodes("a", 0)).await, "expected_count");
     assert_violation(client.delete_nodes(delete_nodes("a", -1)).await, "expected_count");
-    let bad = DeleteNodesRequest { filter: "nonsense = 1".into(), ..delete_nodes("a", 1) };
-    assert_violation(client.delete_nodes(bad).await, "filter");
+    let bad = [
+        ("filter", DeleteNodesRequest { filter: "nonsense = 1".into(), ..delete_nodes("a", 1) }),
+        ("request_id", DeleteNodesRequest { request_id: "x".into(), ..delete_nodes("a", 1) }),
+        ("reason", DeleteNodesRequest { reason: "x".repeat(1025), ..delete_nodes("a", 1) }),
+        ("propagation_policy", DeleteNodesRequest { propagation_policy: 9, ..delete_nodes("a", 1) }),
+    ];
+    for (field, request) in bad {
+        assert_violation(client.delete_nodes(request).await, field);
+    }
 }

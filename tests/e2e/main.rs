@@ -14,6 +14,7 @@ mod create;
 mod delete;
 mod fuzz;
 mod fuzz_strings;
+mod lost_answers;
 mod patch;
 mod read;
 mod serving;

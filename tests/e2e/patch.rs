@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
+use crate::support::nodes::delete;
 use crate::support::{assert_error, assert_violation, unique, world};
 
 fn patch(node: &str, r#type: PatchType, patch: Value) -> PatchNodeRequest {
@@ -29,34 +30,39 @@ fn team(node: &Node) -> Option<&str> {
 
 const MERGING: [PatchType; 3] = [PatchType::Merge, PatchType::StrategicMerge, PatchType::Apply];
 
+/// A patch that sets the label, in each format.
+fn labelling(node: &str, value: &str) -> [PatchNodeRequest; 4] {
+    let operations = json!([{"op": "add", "path": "/metadata/labels/team", "value": value}]);
+    let [merge, strategic, apply] = MERGING.map(|r#type| patch(node, r#type, label(value)));
+    [patch(node, PatchType::Json, operations), merge, strategic, apply]
+}
+
 #[tokio::test]
 async fn each_format_changes_the_node() {
-    let mut client = world().await.client().await;
-    for r#type in MERGING {
-        let node = world().await.node("patch").await;
-        let patched = client.patch_node(patch(&node, r#type, label("blue"))).await.unwrap().into_inner();
-        assert_eq!(team(&patched), Some("blue"), "{type:?}");
-    }
     let node = world().await.node("patch").await;
-    let operations = json!([{"op": "add", "path": "/metadata/labels/team", "value": "blue"}]);
-    let patched = client.patch_node(patch(&node, PatchType::Json, operations)).await.unwrap().into_inner();
-    assert_eq!(team(&patched), Some("blue"));
+    let mut client = world().await.client().await;
+    for format in 0..4 {
+        let value = format!("team-{format}");
+        let request = labelling(&node, &value)[format].clone();
+        // The label is that of the format before.
+        let request = PatchNodeRequest { force: request.r#type == i32::from(PatchType::Apply), ..request };
+        assert_eq!(team(&client.patch_node(request).await.unwrap().into_inner()), Some(value.as_str()));
+    }
 }
 
 #[tokio::test]
 async fn each_format_is_carried_out_once_for_a_request_id() {
     let mut client = world().await.client().await;
-    let json_patch = json!([{"op": "add", "path": "/metadata/labels/team", "value": "blue"}]);
-    let bodies = [(PatchType::Json, json_patch)].into_iter().chain(MERGING.map(|r#type| (r#type, label("blue"))));
-    for (r#type, body) in bodies {
+    for format in 0..4 {
         let node = world().await.node("patch").await;
-        let request = PatchNodeRequest { request_id: Uuid::new_v4().to_string(), ..patch(&node, r#type, body) };
+        let request = labelling(&node, "blue")[format].clone();
+        let request = PatchNodeRequest { request_id: Uuid::new_v4().to_string(), ..request };
         let first = client.patch_node(request.clone()).await.unwrap().into_inner();
-        assert_eq!(client.patch_node(request.clone()).await.unwrap().into_inner(), first, "{type:?}");
+        assert_eq!(client.patch_node(request.clone()).await.unwrap().into_inner(), first, "{request:?}");
 
         client.patch_node(patch(&node, PatchType::Merge, label("green"))).await.unwrap();
-        let late = client.patch_node(request).await.unwrap().into_inner();
-        assert_eq!(team(&late), Some("green"), "{type:?}");
+        let late = client.patch_node(request.clone()).await.unwrap().into_inner();
+        assert_eq!(team(&late), Some("green"), "{request:?}");
     }
 }
 
@@ -64,8 +70,8 @@ async fn each_format_is_carried_out_once_for_a_request_id() {
 async fn validating_only_changes_nothing_in_any_format() {
     let node = world().await.node("patch").await;
     let mut client = world().await.client().await;
-    for r#type in MERGING {
-        let request = PatchNodeRequest { validate_only: true, ..patch(&node, r#type, label("blue")) };
+    for request in labelling(&node, "blue") {
+        let request = PatchNodeRequest { validate_only: true, ..request };
         assert_eq!(team(&client.patch_node(request).await.unwrap().into_inner()), Some("blue"));
     }
     let found = world().await.kubernetes().await.get(&node).await.unwrap();
@@ -81,15 +87,60 @@ async fn an_absent_node_is_not_found_but_an_apply_creates_it() {
     assert_error(client.patch_node(request).await, Code::NotFound, "NODE_NOT_FOUND");
 
     let name = unique("patch");
-    let created = client.patch_node(patch(&name, PatchType::Apply, label("blue"))).await.unwrap().into_inner();
+    let apply = patch(&name, PatchType::Apply, label("blue"));
+    let with_etag = PatchNodeRequest { etag: "\"5\"".into(), ..apply.clone() };
+    assert_error(client.patch_node(with_etag).await, Code::NotFound, "NODE_NOT_FOUND");
+    let created = client.patch_node(apply).await.unwrap().into_inner();
     assert_eq!(created.name, format!("nodes/{name}"));
+}
+
+#[tokio::test]
+async fn an_apply_sent_again_after_its_node_was_deleted_creates_no_other() {
+    let name = unique("patch");
+    let request =
+        PatchNodeRequest { request_id: Uuid::new_v4().to_string(), ..patch(&name, PatchType::Apply, label("blue")) };
+    let mut client = world().await.client().await;
+    client.patch_node(request.clone()).await.unwrap();
+    assert_eq!(team(&client.patch_node(request.clone()).await.unwrap().into_inner()), Some("blue"));
+    delete(&world().await.kubernetes().await, &name).await;
+    assert_error(client.patch_node(request).await, Code::NotFound, "NODE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn one_manager_applies_to_the_node_and_to_its_status() {
+    let node = world().await.node("patch").await;
+    let mut client = world().await.client().await;
+    for number in ["1", "2"] {
+        let body = json!({"status": {"capacity": {"example.com/gpu": number}}});
+        for (subresource, body) in [(Subresource::Unspecified, label(number)), (Subresource::Status, body)] {
+            let request = PatchNodeRequest {
+                subresource: subresource.into(),
+                request_id: Uuid::new_v4().to_string(),
+                ..patch(&node, PatchType::Apply, body)
+            };
+            client.patch_node(request).await.unwrap();
+        }
+    }
+    let found = world().await.kubernetes().await.get(&node).await.unwrap();
+    assert_eq!(found.metadata.labels.unwrap()["team"], "2");
+    assert_eq!(found.status.unwrap().capacity.unwrap()["example.com/gpu"].0, "2");
 }
 
 #[tokio::test]
 async fn an_outdated_etag_is_refused() {
     let node = world().await.node("patch").await;
-    let request = PatchNodeRequest { etag: "\"1\"".into(), ..patch(&node, PatchType::Merge, label("blue")) };
-    assert_error(world().await.client().await.patch_node(request).await, Code::Aborted, "ETAG_MISMATCH");
+    let mut client = world().await.client().await;
+    for request in labelling(&node, "blue") {
+        let request = PatchNodeRequest { etag: "\"1\"".into(), ..request };
+        assert_error(client.patch_node(request).await, Code::Aborted, "ETAG_MISMATCH");
+    }
+    let body = json!({"status": {"capacity": {"example.com/gpu": "2"}}});
+    let request = PatchNodeRequest {
+        etag: "\"1\"".into(),
+        subresource: Subresource::Status.into(),
+        ..patch(&node, PatchType::Merge, body)
+    };
+    assert_error(client.patch_node(request).await, Code::Aborted, "ETAG_MISMATCH");
 }
 
 #[tokio::test]
@@ -153,6 +204,12 @@ async fn taints_of_controllers_are_refused_in_every_format() {
         let result = client.patch_node(patch(&node, r#type, body)).await;
         assert_error(result, Code::FailedPrecondition, "CONTROLLER_OWNED_TAINT");
     }
+    let with_directive =
+        json!({"spec": {"$retainKeys": ["taints", "podCIDR", "podCIDRs", "providerID"], "taints": taints}});
+    let result = client.patch_node(patch(&node, PatchType::StrategicMerge, with_directive)).await;
+    assert_error(result, Code::FailedPrecondition, "CONTROLLER_OWNED_TAINT");
+    let result = client.patch_node(patch(&unique("patch"), PatchType::Apply, merge)).await;
+    assert_error(result, Code::FailedPrecondition, "CONTROLLER_OWNED_TAINT");
 }
 
 #[tokio::test]
@@ -167,8 +224,15 @@ async fn annotations_of_nodeward_are_protected_in_every_format() {
     for r#type in MERGING {
         assert_violation(client.patch_node(patch(&node, r#type, own.clone())).await, "patch");
     }
-    let operations = json!([{"op": "remove", "path": "/metadata/annotations"}]);
-    assert_violation(client.patch_node(patch(&node, PatchType::Json, operations)).await, "patch");
+    let ours = "/metadata/annotations/nodeward.dev~1requests";
+    for operation in [
+        json!({"op": "remove", "path": "/metadata/annotations"}),
+        json!({"op": "remove", "path": ours}),
+        json!({"op": "replace", "path": ours, "value": "[]"}),
+        json!({"op": "add", "path": format!("{ours}-forged"), "value": "[]"}),
+    ] {
+        assert_violation(client.patch_node(patch(&node, PatchType::Json, json!([operation]))).await, "patch");
+    }
     let replace = json!({"metadata": {"annotations": {"$patch": "replace", "a": "b"}}});
     assert_violation(client.patch_node(patch(&node, PatchType::StrategicMerge, replace)).await, "patch");
 
@@ -176,6 +240,14 @@ async fn annotations_of_nodeward_are_protected_in_every_format() {
     let cleared = client.patch_node(patch(&node, PatchType::Merge, all)).await.unwrap().into_inner();
     let annotations = cleared.metadata.unwrap().annotations;
     assert!(annotations.keys().all(|key| key.starts_with("nodeward.dev/")) && !annotations.is_empty());
+}
+
+#[tokio::test]
+async fn a_small_patch_can_not_make_a_huge_node() {
+    let node = world().await.node("patch").await;
+    let double = |number| json!({"op": "copy", "from": "/metadata", "path": format!("/metadata/a{number}")});
+    let request = patch(&node, PatchType::Json, (0..40).map(double).collect());
+    assert_violation(world().await.client().await.patch_node(request).await, "patch");
 }
 
 #[tokio::test]
@@ -193,6 +265,14 @@ async fn bad_fields_are_named() {
         ("patch", patch(&node, PatchType::Json, json!({}))),
         ("patch", patch(&node, PatchType::Merge, json!({"metadata": 1}))),
         ("patch", patch(&node, PatchType::Merge, json!({"spec": {"nonsense": 1}}))),
+        (
+            "patch",
+            PatchNodeRequest {
+                validate_only: true,
+                ..patch(&node, PatchType::Apply, json!({"spec": {"nonsense": 1}}))
+            },
+        ),
+        ("patch", patch(&node, PatchType::StrategicMerge, json!({"status": {"capacity": {"cpu": "abc"}}}))),
         ("patch.metadata.labels", patch(&node, PatchType::Merge, json!({"metadata": {"labels": {"not a key": ""}}}))),
         ("subresource", PatchNodeRequest { subresource: 9, ..good.clone() }),
         ("field_manager", PatchNodeRequest { field_manager: "x".repeat(129), ..good.clone() }),

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use nodeward_api::v1::CordonNodeRequest;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -18,7 +19,7 @@ use crate::support::http2::{
 };
 use crate::support::process::{ServerProcess, run_server};
 use crate::support::proxy::Proxy;
-use crate::support::{connect, unique, world};
+use crate::support::{connect, eventually, unique, world};
 
 #[tokio::test]
 async fn it_ends_in_good_order_when_it_is_told_to() {
@@ -84,6 +85,45 @@ async fn told_to_end_twice_it_does_not_wait_for_calls() {
 }
 
 #[tokio::test]
+async fn its_probes_say_that_it_stops_for_as_long_as_calls_go_on() {
+    let node = world().await.node("shutdown").await;
+    let proxy = Proxy::start(&world().await.sandbox).await;
+    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let flags = ["--grace", "60", "--admin-listen", &admin.to_string()];
+    let mut server = ServerProcess::start(proxy.kubeconfig(), &flags).await;
+    assert_eq!(get(admin, "/readyz").await, (200, "ok\n".to_owned()));
+    let mut client = connect(server.address).await;
+    proxy.stall();
+    let request = CordonNodeRequest { name: format!("nodes/{node}"), ..Default::default() };
+    let call = tokio::spawn(async move { client.cordon_node(request).await });
+    proxy.holds_something().await;
+
+    server.terminate().await;
+    server.says("stopping").await;
+    let stopping = (503, "the server is stopping\n".to_owned());
+    eventually("it is not ready", async || (get(admin, "/readyz").await == stopping).then_some(())).await;
+    assert_eq!(get(admin, "/livez").await.0, 200);
+    assert!(get(admin, "/metrics").await.1.contains("nodeward_cache_age_seconds"));
+
+    proxy.mend();
+    call.await.unwrap().unwrap();
+    let (code, log) = server.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    TcpStream::connect(admin).await.unwrap_err();
+}
+
+/// The status and the body of what is answered there to a request for this path.
+async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[tokio::test]
 async fn the_help_names_the_environment_variable_of_every_flag() {
     let output = run_server(&["--help"]).await;
     assert!(output.status.success());
@@ -103,7 +143,7 @@ async fn the_help_names_the_environment_variable_of_every_flag() {
         let name = flag.split_whitespace().find(|word| word.starts_with("--")).unwrap().trim_end_matches(',');
         assert!(["--help", "--version"].contains(&name) || flag.contains("[env: "), "{name} has no variable: {flag}");
     }
-    let expected = "--listen --kubeconfig --context --in-cluster --grace --otlp-endpoint --log --tls-cert --plaintext";
+    let expected = "--listen --kubeconfig --context --in-cluster --grace --otlp-endpoint --log --tls-cert --plaintext --admin-listen";
     for expected in expected.split(' ') {
         assert!(help.contains(expected), "{expected} is missing");
     }
@@ -152,6 +192,15 @@ async fn a_port_in_use_is_named() {
         &[&address, "--listen", "in use"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_for_metrics_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let kubeconfig = world().await.sandbox.kubeconfig_path().to_str().unwrap();
+    let flags = ["--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--admin-listen", &address];
+    assert_refuses(&flags, &[&address, "metrics and probes", "--admin-listen", "in use"]).await;
 }
 
 #[tokio::test]

@@ -153,6 +153,8 @@ async fn delete_of_several() {
     };
     let mut client = world().await.client().await;
     let span = story.told(client.delete_nodes(story.traced(request)).await).await;
+    assert_eq!(span.attribute("nodeward.node.count").as_deref(), Some("1"));
+    assert_eq!(span.attribute("nodeward.node.names"), Some(node));
     story.assert_calls(&span, "delete").await;
 }
 
@@ -244,6 +246,33 @@ async fn a_failed_change_says_why() {
 }
 
 #[tokio::test]
+async fn a_refused_change_says_what_was_asked_for() {
+    let node = world().await.node("traces").await;
+    let mut client = world().await.client().await;
+    let outdated = CordonNodeRequest { etag: "\"1\"".into(), ..Default::default() };
+    let malformed = CordonNodeRequest { etag: "not an etag".into(), ..Default::default() };
+    for (request, reason) in [(outdated, "ETAG_MISMATCH"), (malformed, "INVALID_FIELD")] {
+        let story = Story::of("CordonNode", &node);
+        let (name, request_id) = (format!("nodes/{node}"), story.request_id.clone());
+        let request = CordonNodeRequest { name, request_id, reason: REASON.to_owned(), ..request };
+        client.cordon_node(story.traced(request)).await.unwrap_err();
+        let collector = &world().await.collector;
+        let span = collector.wait_for(&story.trace_id, "nodeward.v1.NodeService/CordonNode", DEADLINE).await;
+        for (attribute, value) in [
+            ("nodeward.error.reason", reason),
+            ("nodeward.outcome", "failed"),
+            ("nodeward.request_id", &story.request_id),
+            ("nodeward.reason", REASON),
+            ("k8s.node.name", &node),
+        ] {
+            assert_eq!(span.attribute(attribute).as_deref(), Some(value), "{reason} {attribute}");
+        }
+        let known = reason == "ETAG_MISMATCH"; // The other was refused before any node was looked for.
+        assert_eq!(span.attribute("k8s.node.uid").is_some(), known, "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_and_a_replay_say_so() {
     let node = world().await.node("traces").await;
     let mut client = world().await.client().await;
@@ -254,6 +283,8 @@ async fn a_dry_run_and_a_replay_say_so() {
     client.cordon_node(story.traced(CordonNodeRequest { validate_only: true, ..cordon() })).await.unwrap();
     let span = collector.wait_for(&story.trace_id, "nodeward.v1.NodeService/CordonNode", DEADLINE).await;
     assert_eq!(span.attribute("nodeward.validate_only").as_deref(), Some("true"));
+    assert_eq!(span.attribute("nodeward.outcome").as_deref(), Some("validated"));
+    assert!(changed(&span).contains("spec.unschedulable"), "{}", changed(&span));
 
     let story = Story::of("CordonNode", &node);
     let request = CordonNodeRequest { request_id: story.request_id.clone(), ..cordon() };

@@ -147,7 +147,10 @@ async fn a_request_sent_again_is_carried_out_once() {
 
     let request = UpdateNodeStatusRequest { request_id: Uuid::new_v4().to_string(), ..capacity(&node, "1") };
     let first = client.update_node_status(request.clone()).await.unwrap().into_inner();
-    assert_eq!(client.update_node_status(request).await.unwrap().into_inner(), first);
+    assert_eq!(client.update_node_status(request.clone()).await.unwrap().into_inner(), first);
+    client.update_node_status(capacity(&node, "2")).await.unwrap();
+    let late = client.update_node_status(request).await.unwrap().into_inner();
+    assert_eq!(late.status.unwrap().capacity["example.com/gpu"].text, "2");
 }
 
 fn capacity(node: &str, amount: &str) -> UpdateNodeStatusRequest {
@@ -203,8 +206,14 @@ async fn bad_fields_are_named() {
         assert_violation(client.update_node(request).await, field);
     }
     let good = capacity(&node, "1");
+    let without_name = Node { name: String::new(), ..good.node.clone().unwrap() };
+    let condition = NodeCondition { r#type: "KernelDeadlock".into(), status: "Perhaps".into(), ..Default::default() };
+    let conditions = NodeStatus { conditions: vec![condition], ..Default::default() };
     let bad = [
         ("node", UpdateNodeStatusRequest { node: None, ..good.clone() }),
+        ("node.name", UpdateNodeStatusRequest { node: Some(without_name), ..good.clone() }),
+        ("node.status.capacity.`example.com/gpu`.text", capacity(&node, "abc")),
+        ("node.status.conditions[0].status", status(&node, &["status.conditions"], conditions)),
         ("update_mask", UpdateNodeStatusRequest { update_mask: mask(&["spec.taints"]), ..good.clone() }),
         ("request_id", UpdateNodeStatusRequest { request_id: "x".into(), ..good.clone() }),
         ("etag", UpdateNodeStatusRequest { etag: "x".into(), ..good.clone() }),

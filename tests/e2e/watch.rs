@@ -207,6 +207,20 @@ async fn without_the_snapshot_a_watch_shows_only_what_changes_from_now_on() {
 }
 
 #[tokio::test]
+async fn a_watch_that_is_cut_before_anything_happens_can_be_resumed() {
+    let node = world().await.node("watch").await;
+    let mut watcher = open(WatchNodesRequest { skip_snapshot: true, ..watch_node(&node) }).await;
+    let cut = watcher.first_token().to_owned();
+    watcher.resume(&cut).await;
+    let cut_again = watcher.first_token().to_owned();
+    set_label(&world().await.kubernetes().await, &node, "team", Some("blue")).await;
+    for token in [cut, cut_again] {
+        watcher.resume(&token).await;
+        watcher.expect(Type::Modified).await;
+    }
+}
+
+#[tokio::test]
 async fn a_watch_ends_itself_at_its_age_with_a_bookmark_to_resume_from() {
     let node = world().await.node("watch").await;
     let options = ServeOptions { watch_max_age: Duration::from_millis(1500), ..ServeOptions::default() };

@@ -1,13 +1,8 @@
 //! WatchNodes over a gap: Kubernetes no longer remembers what has happened since the server last heard from it (410). The
 //! server reads all nodes again, and its clients see what differs, as changes like any other.
 
-use std::pin::pin;
-
-use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
-use kube::api::WatchParams;
-use kube::core::WatchEvent;
 use nodeward_api::v1::node_change::Type;
 use nodeward_api::v1::watch_nodes_response::Event;
 use nodeward_api::v1::{NodeChange, WatchNodesRequest};
@@ -16,20 +11,11 @@ use nodeward_server::args::ServeOptions;
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::fragile::fragile_sandbox;
+use crate::support::fragile::{fragile_sandbox, has_forgotten};
 use crate::support::nodes::{create_bare, delete, set_label};
 use crate::support::proxy::Proxy;
 use crate::support::watcher::{Watcher, mask, watch};
 use crate::support::{assert_error, connect, eventually, start_server, unique};
-
-/// Whether Kubernetes has forgotten what happened after this version.
-async fn has_forgotten(nodes: &Api<Node>, version: &str) -> bool {
-    let mut events = pin!(nodes.watch(&WatchParams::default(), version).await.unwrap());
-    match events.try_next().await.unwrap() {
-        Some(WatchEvent::Error(status)) => status.code == 410,
-        _ => false,
-    }
-}
 
 /// A change in few words.
 fn short(change: &NodeChange, group: &str) -> String {

@@ -1,5 +1,5 @@
-//! An OTLP collector within the test process: traces are exported to it over gRPC as to any other, and tests wait for
-//! what arrives.
+//! An OTLP collector within the test process: traces and metrics are exported to it over gRPC as to any other, and tests
+//! wait for what arrives.
 //!
 //! Include it with `#[path = "…/tests/support/collector.rs"] mod collector;`. It needs `opentelemetry-proto`, `tonic` and
 //! `tokio`.
@@ -9,6 +9,10 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -65,10 +69,26 @@ impl Span {
     }
 }
 
+/// A metric as it was exported, with the resource it came from.
+#[derive(Debug, Clone)]
+pub struct Metric {
+    /// The exported metric.
+    pub data: opentelemetry_proto::tonic::metrics::v1::Metric,
+    resource: Vec<KeyValue>,
+}
+
+impl Metric {
+    /// The text of a resource attribute.
+    pub fn resource(&self, name: &str) -> Option<String> {
+        text_of(&self.resource, name)
+    }
+}
+
 /// A collector that runs until it is dropped.
 pub struct Collector {
     endpoint: String,
     spans: watch::Receiver<Vec<Span>>,
+    metrics: watch::Receiver<Vec<Metric>>,
     // The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
 }
@@ -79,13 +99,15 @@ impl Collector {
     pub async fn start() -> Self {
         let (stop, stopped) = oneshot::channel();
         let (started, is_started) = oneshot::channel();
-        let (sender, spans) = watch::channel(Vec::new());
+        let (spans_sender, spans) = watch::channel(Vec::new());
+        let (metrics_sender, metrics) = watch::channel(Vec::new());
+        let store = Store { spans: spans_sender, metrics: metrics_sender };
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(serve(sender, started, stopped));
+            runtime.block_on(serve(store, started, stopped));
         });
         let endpoint = is_started.await.expect("the collector starts");
-        Self { endpoint, spans, _stop: stop }
+        Self { endpoint, spans, metrics, _stop: stop }
     }
 
     /// Where to export to.
@@ -112,16 +134,33 @@ impl Collector {
         }
     }
 
+    /// All metrics that have arrived so far: each as often as it was exported.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.metrics.borrow().clone()
+    }
+
+    /// Waits until a metric of this name arrives, or has arrived. Panics if there is none within `deadline`.
+    pub async fn wait_for_metric(&self, name: &str, deadline: Duration) -> Metric {
+        let named = |metric: &&Metric| metric.data.name == name;
+        let mut metrics = self.metrics.clone();
+        let arrived = metrics.wait_for(|metrics| metrics.iter().any(|metric| named(&metric)));
+        let arrived = tokio::time::timeout(deadline, arrived).await;
+        let Ok(Ok(arrived)) = arrived else { panic!("no metric {name} within {deadline:?}") };
+        arrived.iter().rfind(named).cloned().expect("it was there")
+    }
+
     /// Waits for the span of this name in a trace.
     pub async fn wait_for(&self, trace_id: &str, name: &str, deadline: Duration) -> Span {
         self.wait_for_span(|span| span.trace_id() == trace_id && span.name() == name, deadline).await
     }
 }
 
-async fn serve(spans: watch::Sender<Vec<Span>>, started: oneshot::Sender<String>, stopped: oneshot::Receiver<()>) {
+async fn serve(store: Store, started: oneshot::Sender<String>, stopped: oneshot::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let server = Server::builder().add_service(TraceServiceServer::new(Store { spans }));
+    let server = Server::builder()
+        .add_service(TraceServiceServer::new(store.clone()))
+        .add_service(MetricsServiceServer::new(store));
     started.send(endpoint).expect("someone waits");
     tokio::select! {
         served = server.serve_with_incoming(TcpIncoming::from(listener)) => served.expect("the collector runs"),
@@ -129,8 +168,10 @@ async fn serve(spans: watch::Sender<Vec<Span>>, started: oneshot::Sender<String>
     }
 }
 
+#[derive(Clone)]
 struct Store {
     spans: watch::Sender<Vec<Span>>,
+    metrics: watch::Sender<Vec<Metric>>,
 }
 
 #[tonic::async_trait]
@@ -146,6 +187,22 @@ impl TraceService for Store {
         });
         self.spans.send_modify(|spans| spans.extend(arrived));
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Store {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let arrived = request.into_inner().resource_metrics.into_iter().flat_map(|of_resource| {
+            let resource = of_resource.resource.unwrap_or_default().attributes;
+            let metrics = of_resource.scope_metrics.into_iter().flat_map(|of_scope| of_scope.metrics);
+            metrics.map(move |data| Metric { data, resource: resource.clone() })
+        });
+        self.metrics.send_modify(|metrics| metrics.extend(arrived));
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

@@ -16,10 +16,13 @@ use crate::connect::ConnectOptions;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::name::resource_name;
-use crate::retry::{RetryPolicy, pause};
+use crate::retry::{PREVIOUS_ATTEMPTS, Pushback, RetryPolicy, Throttle, pause};
 
 /// Pages of lists are larger than tonic's 4 MiB: a node with many images has tens of KiB.
 const MOST_MESSAGE_BYTES: usize = 64 << 20;
+
+/// The longest timeout that a request can carry: eight digits of hours.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(99_999_999 * 3600);
 
 /// The generated client over the channel.
 pub(crate) type Service = NodeServiceClient<Channel>;
@@ -29,6 +32,7 @@ pub(crate) type Service = NodeServiceClient<Channel>;
 pub struct Client {
     service: Service,
     settings: Arc<Settings>,
+    throttle: Arc<Throttle>,
 }
 
 /// What goes for every request of a client.
@@ -66,7 +70,8 @@ impl Client {
     pub fn with_channel(channel: Channel, options: ConnectOptions) -> Self {
         let service = NodeServiceClient::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
         let ConnectOptions { timeout, retry, credentials, .. } = options;
-        Self { service, settings: Arc::new(Settings { timeout, retry, credentials, metadata: Vec::new() }) }
+        let throttle = Arc::new(Throttle::new(retry.max_tokens));
+        Self { service, settings: Arc::new(Settings { timeout, retry, credentials, metadata: Vec::new() }), throttle }
     }
 
     /// The same client with another timeout.
@@ -107,29 +112,49 @@ impl Client {
     {
         let deadline = self.settings.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut delays = self.settings.retry.delays();
+        let mut failures = Vec::new();
         loop {
-            let request = self.request(message.clone(), deadline).await?;
+            let request = match self.request(message.clone(), deadline, failures.len()).await {
+                Ok(request) => request,
+                // What became of a request that was sent matters more than why it can't be sent again.
+                Err(error) => return Err(failures.pop().unwrap_or(error)),
+            };
             // A node is some KiB of fields, of which tonic's futures hold several copies: not on the caller's stack.
             let answer = Box::pin(send(self.service.clone(), request));
             let error = match within(deadline, answer).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => {
+                    self.throttle.succeeded();
+                    return Ok(response);
+                }
                 Err(error) => error,
             };
-            if !error.is_retryable() {
-                return Err(error);
-            }
-            let Some(delay) = delays.next().map(|delay| pause(delay, &error)) else { return Err(error) };
+            let Some(delay) = self.pause_after(&error, &mut delays) else { return Err(error) };
             let resume = Instant::now().checked_add(delay);
             // To wait past the deadline is to answer later with less.
             if resume.is_none() || deadline.is_some_and(|deadline| resume >= Some(deadline)) {
                 return Err(error);
             }
+            failures.push(error);
             sleep(delay).await;
         }
     }
 
-    /// A request with all that goes with every one.
-    pub(crate) async fn request<Q>(&self, message: Q, deadline: Option<Instant>) -> Result<Request<Q>, Error> {
+    /// How long to wait before the request is sent again. None: it is not.
+    fn pause_after(&self, error: &Error, delays: &mut impl Iterator<Item = Duration>) -> Option<Duration> {
+        if !error.is_retryable() && error.pushback() != Some(Pushback::Never) {
+            return None;
+        }
+        let may_retry = self.throttle.failed() && error.is_retryable();
+        delays.next().filter(|_| may_retry).and_then(|own| pause(own, error))
+    }
+
+    /// A request with all that goes with every one, after so many attempts.
+    pub(crate) async fn request<Q>(
+        &self,
+        message: Q,
+        deadline: Option<Instant>,
+        attempts: usize,
+    ) -> Result<Request<Q>, Error> {
         let mut request = Request::new(message);
         for (key, value) in &self.settings.metadata {
             request.metadata_mut().insert(key.clone(), value.clone());
@@ -137,8 +162,12 @@ impl Client {
         if let Some(authorization) = self.settings.credentials.authorization().await? {
             request.metadata_mut().insert("authorization", authorization);
         }
+        if attempts > 0 {
+            request.metadata_mut().insert(PREVIOUS_ATTEMPTS, attempts.into());
+        }
         if let Some(deadline) = deadline {
-            request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+            // tonic panics if it can't write the timeout down.
+            request.set_timeout(deadline.saturating_duration_since(Instant::now()).min(LONGEST_TIMEOUT));
         }
         Ok(request)
     }

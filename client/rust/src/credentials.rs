@@ -1,7 +1,7 @@
 //! Who the caller is: the bearer token of each request.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tonic::metadata::{Ascii, MetadataValue};
 
@@ -25,15 +25,19 @@ impl Credentials {
 
     /// The value of the header `authorization`, if there is one to send.
     pub(crate) async fn authorization(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
-        let token = match self {
-            Self::None => return Ok(None),
-            Self::Token(token) => token.clone(),
-            Self::File(path) => tokio::fs::read_to_string(path).await.map_err(|error| {
-                Error::invalid(format!("can't read the token file {}: {error}", path.display())).with_source(error)
-            })?,
-        };
-        header(token.trim()).map(Some)
+        match self {
+            Self::None => Ok(None),
+            Self::Token(token) => header(token.trim()).map(Some),
+            Self::File(path) => of_file(path).await.map(Some).map_err(Error::of_token_file),
+        }
     }
+}
+
+async fn of_file(path: &Path) -> Result<MetadataValue<Ascii>, Error> {
+    let token = tokio::fs::read_to_string(path).await.map_err(|error| {
+        Error::invalid(format!("can't read the token file {}: {error}", path.display())).with_source(error)
+    })?;
+    header(token.trim())
 }
 
 fn header(token: &str) -> Result<MetadataValue<Ascii>, Error> {

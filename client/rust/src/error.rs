@@ -8,8 +8,7 @@ use std::time::Duration;
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::StatusExt;
 
-/// The reason of an expired resume token.
-pub(crate) const RESUME_TOKEN_EXPIRED: &str = "RESUME_TOKEN_EXPIRED";
+use crate::retry::Pushback;
 
 /// The response metadata that names the trace of a request.
 pub(crate) const TRACE_ID: &str = "x-trace-id";
@@ -18,9 +17,23 @@ pub(crate) const TRACE_ID: &str = "x-trace-id";
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
+/// Who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The server, or something on the way to it that speaks gRPC.
+    Server,
+    /// The connection.
+    Connection,
+    /// The client, which did not send the request or did not get an answer.
+    Client,
+    /// The client, which could not read its token.
+    TokenFile,
+}
+
 #[derive(Debug)]
 struct Inner {
     code: Code,
+    origin: Origin,
     reason: Option<String>,
     message: String,
     violations: Vec<FieldViolation>,
@@ -28,6 +41,7 @@ struct Inner {
     hint: Option<String>,
     help_url: Option<String>,
     retry_delay: Option<Duration>,
+    pushback: Option<Pushback>,
     trace_id: Option<String>,
     request_id: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -101,26 +115,45 @@ impl Error {
     }
 
     /// Whether a watch goes on with its last token after this error. Besides what is retryable, these are streams that
-    /// something between client and server ended: the server itself gives every error a reason.
+    /// something between client and server ended (the server itself gives every error a reason), and connections on which
+    /// there was too much for the other side: HTTP/2's ENHANCE_YOUR_CALM.
     pub(crate) fn is_interruption(&self) -> bool {
-        self.is_retryable() || (self.code() == Code::Unknown && self.reason().is_none())
+        let is_calmed = self.0.origin == Origin::Connection && self.code() == Code::ResourceExhausted;
+        self.is_retryable() || is_calmed || (self.code() == Code::Unknown && self.reason().is_none())
     }
 
-    pub(crate) fn is_expired_token(&self) -> bool {
-        self.code() == Code::OutOfRange && self.reason() == Some(RESUME_TOKEN_EXPIRED)
+    /// Whether the server can't go on from a resume token (any more), but could without one.
+    pub(crate) fn is_about_resume_token(&self) -> bool {
+        matches!(self.reason(), Some("RESUME_TOKEN_EXPIRED" | "INVALID_RESUME_TOKEN"))
+    }
+
+    /// Whether the token file could not be used, which passes if it is just being replaced.
+    pub(crate) fn is_of_token_file(&self) -> bool {
+        self.0.origin == Origin::TokenFile
+    }
+
+    /// What the server said about sending the request again.
+    pub(crate) fn pushback(&self) -> Option<Pushback> {
+        self.0.pushback
     }
 
     /// An error of the caller that was found before anything was sent.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self::local(Code::InvalidArgument, message)
+        Self::local(Code::InvalidArgument, Origin::Client, message)
     }
 
     pub(crate) fn deadline(message: impl Into<String>) -> Self {
-        Self::local(Code::DeadlineExceeded, message)
+        Self::local(Code::DeadlineExceeded, Origin::Client, message)
     }
 
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self::local(Code::Unavailable, message)
+        Self::local(Code::Unavailable, Origin::Client, message)
+    }
+
+    /// The same error, as one of the token file.
+    pub(crate) fn of_token_file(mut self) -> Self {
+        self.0.origin = Origin::TokenFile;
+        self
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -138,9 +171,10 @@ impl Error {
         self
     }
 
-    fn local(code: Code, message: impl Into<String>) -> Self {
+    fn local(code: Code, origin: Origin, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             code,
+            origin,
             reason: None,
             message: message.into(),
             violations: Vec::new(),
@@ -148,6 +182,7 @@ impl Error {
             hint: None,
             help_url: None,
             retry_delay: None,
+            pushback: None,
             trace_id: None,
             request_id: None,
             source: None,
@@ -165,7 +200,7 @@ impl Error {
             other => other,
         };
         let message = format!("the connection to the server failed: {}", chain(&status));
-        Self::local(code, message).with_source(status)
+        Self::local(code, Origin::Connection, message).with_source(status)
     }
 }
 
@@ -189,6 +224,7 @@ impl From<Status> for Error {
         };
         Self(Box::new(Inner {
             code: status.code(),
+            origin: Origin::Server,
             reason: info.map(|info| info.reason.clone()),
             message,
             violations: violations
@@ -198,6 +234,7 @@ impl From<Status> for Error {
             hint,
             help_url: link.map(|link| link.url.clone()).filter(|url| !url.is_empty()),
             retry_delay,
+            pushback: Pushback::of(status.metadata()),
             trace_id: status.metadata().get(TRACE_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
             metadata,
             request_id: None,
@@ -264,89 +301,4 @@ fn chain(status: &Status) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use tonic::metadata::MetadataMap;
-    use tonic_types::ErrorDetails;
-
-    use super::*;
-
-    fn error(code: Code, details: ErrorDetails) -> Error {
-        Error::from(Status::with_error_details(code, "it failed", details))
-    }
-
-    #[test]
-    fn the_reason_and_its_metadata_are_read() {
-        let mut details = ErrorDetails::new();
-        details.set_error_info(
-            "ETAG_MISMATCH",
-            "nodeward.dev",
-            HashMap::from([("currentEtag".into(), "\"7\"".into())]),
-        );
-        let error = error(Code::Aborted, details);
-        assert_eq!((error.code(), error.reason()), (Code::Aborted, Some("ETAG_MISMATCH")));
-        assert_eq!(error.metadata()["currentEtag"], "\"7\"");
-        assert_eq!(error.to_string(), "it failed (ETAG_MISMATCH)");
-    }
-
-    #[test]
-    fn field_violations_are_read() {
-        let mut details = ErrorDetails::new();
-        details.add_bad_request_violation("name", "is required");
-        let expected = FieldViolation { field: "name".into(), description: "is required".into() };
-        assert_eq!(error(Code::InvalidArgument, details).field_violations(), [expected]);
-    }
-
-    #[test]
-    fn the_hint_joins_the_help_and_the_retry_delay() {
-        let mut details = ErrorDetails::new();
-        details.add_help_link("send it again", "https://nodeward.dev/docs/errors#x");
-        details.set_retry_info(Some(Duration::from_secs(3)));
-        let error = error(Code::Unavailable, details);
-        assert_eq!(error.hint(), Some("send it again; try again in 3s"));
-        assert_eq!(error.help_url(), Some("https://nodeward.dev/docs/errors#x"));
-        assert_eq!(error.retry_delay(), Some(Duration::from_secs(3)));
-    }
-
-    #[test]
-    fn the_advice_of_the_metadata_is_the_hint_if_there_is_no_link() {
-        let mut details = ErrorDetails::new();
-        details.set_error_info("R", "nodeward.dev", HashMap::from([("advice".into(), "cordon it instead".into())]));
-        assert_eq!(error(Code::FailedPrecondition, details).hint(), Some("cordon it instead"));
-    }
-
-    #[test]
-    fn the_trace_id_is_read_from_the_metadata() {
-        let mut metadata = MetadataMap::new();
-        metadata.insert(TRACE_ID, "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap());
-        let error = Error::from(Status::with_metadata(Code::Internal, "x", metadata));
-        assert_eq!(error.trace_id(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
-    }
-
-    #[test]
-    fn only_unavailable_is_retryable() {
-        let retryable: Vec<Code> =
-            (0..17).map(Code::from_i32).filter(|code| Error::from(Status::new(*code, "x")).is_retryable()).collect();
-        assert_eq!(retryable, [Code::Unavailable]);
-    }
-
-    #[test]
-    fn a_status_of_the_connection_is_unavailable_and_names_the_cause() {
-        let broken = std::io::Error::other("broken pipe");
-        let error = Error::from(Status::from_error(Box::new(broken)));
-        assert_eq!(error.code(), Code::Unavailable);
-        assert_eq!(error.message(), "the connection to the server failed: broken pipe");
-    }
-
-    #[test]
-    fn a_timeout_of_the_connection_is_a_passed_deadline() {
-        let error = Error::from(Status::from_error(Box::new(TimeoutExpired(()))));
-        assert_eq!(error.code(), Code::DeadlineExceeded);
-    }
-
-    #[test]
-    fn a_status_without_a_message_gets_that_of_its_code() {
-        assert!(!Error::from(Status::new(Code::NotFound, "")).message().is_empty());
-    }
-}
+mod tests;

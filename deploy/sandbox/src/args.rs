@@ -30,12 +30,12 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_server: bool,
 
-    /// Keep the data when the sandbox stops, and go on with what is in --dir.
+    /// Keep the data when the sandbox stops, and go on with what was kept in --dir.
     #[arg(long)]
     pub(crate) keep: bool,
 
     /// Where the data goes: an empty or absent directory, or one of an earlier sandbox.
-    /// Without --keep, what an earlier sandbox left there is removed.
+    /// What else is there is left alone. Data that was kept is not removed: without --keep it is an error.
     /// [default: a new one in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,

@@ -1,9 +1,9 @@
 //! Where the sandbox keeps things between runs, all under the user's cache directory: the built binaries, the data of
-//! sandboxes that were given no directory, and a pointer to the one that was started last.
+//! sandboxes that were given no directory, and a list of those that run.
 //!
 //! Everything here may be deleted at any time while no sandbox runs.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use etcetera::{BaseStrategy, choose_base_strategy};
@@ -21,14 +21,16 @@ pub(crate) fn runs() -> Result<PathBuf, SandboxError> {
     Ok(root()?.join("runs"))
 }
 
-/// The file that names the directory of the sandbox that was started last.
-pub(crate) fn current_pointer() -> Result<PathBuf, SandboxError> {
-    Ok(root()?.join("current"))
-}
-
 /// Makes a directory with its parents.
 pub(crate) fn make_dir(path: &Path) -> Result<(), SandboxError> {
     fs::create_dir_all(path).map_err(|e| SandboxError::io("create the directory", path, e))
+}
+
+/// Waits for a lock, which lasts as long as the file that is returned.
+pub(crate) fn lock(path: &Path) -> Result<File, SandboxError> {
+    let file = File::create(path).map_err(|e| SandboxError::io("create", path, e))?;
+    file.lock().map_err(|e| SandboxError::io("lock", path, e))?;
+    Ok(file)
 }
 
 /// Writes a file so that a reader sees the old text or the new one, never a part.

@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use crate::build::Binaries;
 use crate::component::Component;
-use crate::pki::Pki;
+use crate::layout::Layout;
+use crate::pki::{ETCD_CLIENT, Pki};
 use crate::ports::ReservedPort;
 use crate::process::{Environment, Spec};
 
 /// Services get their addresses from here, so that no two sandboxes or the host are disturbed: nothing routes it.
 const SERVICE_RANGE: &str = "10.0.0.0/16";
+
+/// What the apiserver writes into its audit log.
+pub(crate) const AUDIT_POLICY: &str = include_str!("audit-policy.yaml");
 
 /// How long the controller-manager waits for a sign of life of a node. Longer than kwok's longest silence
 /// (`nodeLeaseDurationSeconds` / 4 in kwok.yaml), or thousands of quiet nodes would be declared lost.
@@ -37,44 +41,6 @@ impl Ports {
     }
 }
 
-/// Where the files of one sandbox are.
-#[derive(Debug, Clone)]
-pub(crate) struct Layout {
-    pub(crate) dir: PathBuf,
-}
-
-impl Layout {
-    pub(crate) fn pki(&self) -> PathBuf {
-        self.dir.join("pki")
-    }
-
-    pub(crate) fn etcd_data(&self) -> PathBuf {
-        self.dir.join("etcd")
-    }
-
-    pub(crate) fn logs(&self) -> PathBuf {
-        self.dir.join("logs")
-    }
-
-    pub(crate) fn log(&self, name: &str) -> PathBuf {
-        self.logs().join(format!("{name}.log"))
-    }
-
-    /// The administrator's kubeconfig.
-    pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.dir.join("kubeconfig")
-    }
-
-    /// The kubeconfig of a component.
-    pub(crate) fn kubeconfig_of(&self, client: &str) -> PathBuf {
-        self.pki().join(format!("{client}.kubeconfig"))
-    }
-
-    pub(crate) fn kwok_config(&self) -> PathBuf {
-        self.dir.join("kwok.yaml")
-    }
-}
-
 /// Everything that the command lines depend on.
 #[derive(Debug)]
 pub(crate) struct Commands {
@@ -90,6 +56,19 @@ impl Commands {
     /// The address of the apiserver.
     pub(crate) fn api_server_url(&self) -> String {
         format!("https://127.0.0.1:{}", self.ports.api_server.number())
+    }
+
+    /// The address of etcd.
+    pub(crate) fn etcd_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.ports.etcd.number())
+    }
+
+    /// The kubeconfig with which a component can be asked whether it is ready.
+    pub(crate) fn kubeconfig_for(&self, component: Component) -> PathBuf {
+        match component {
+            Component::Etcd => self.layout.kubeconfig_of(ETCD_CLIENT),
+            _ => self.layout.kubeconfig(),
+        }
     }
 
     /// Where a component says whether it is ready: server and path.
@@ -121,13 +100,13 @@ impl Commands {
         Spec {
             program,
             args: name.map(Into::into).into_iter().chain(flags.0.into_iter().map(Into::into)).collect(),
-            environment: Environment::Home(self.layout.dir.clone()),
+            environment: Environment::Home(self.layout.home()),
             log: self.layout.log(component.name()),
         }
     }
 
     fn etcd(&self, flags: &mut Flags) {
-        let client = format!("https://127.0.0.1:{}", self.ports.etcd.number());
+        let client = self.etcd_url();
         let peer = format!("https://127.0.0.1:{}", self.ports.etcd_peer.number());
         flags.set("name", "sandbox");
         flags.path("data-dir", &self.layout.etcd_data());
@@ -138,20 +117,20 @@ impl Commands {
         flags.set("initial-cluster", &format!("sandbox={peer}"));
         // A sandbox that survives a power cut is worth less than one that starts at once.
         flags.set("unsafe-no-fsync", "true");
-        // Loopback is shared by all users of the machine: only the apiserver and the administrator may come in.
+        // Loopback is shared by all users of the machine, and etcd's own authority has vouched for the apiserver alone.
         for prefix in ["", "peer-"] {
-            flags.path(&format!("{prefix}cert-file"), &self.pki.cert("serving"));
-            flags.path(&format!("{prefix}key-file"), &self.pki.key("serving"));
-            flags.path(&format!("{prefix}trusted-ca-file"), &self.pki.ca());
+            flags.path(&format!("{prefix}cert-file"), &self.pki.cert("etcd"));
+            flags.path(&format!("{prefix}key-file"), &self.pki.key("etcd"));
+            flags.path(&format!("{prefix}trusted-ca-file"), &self.pki.etcd_ca());
             flags.set(&format!("{prefix}client-cert-auth"), "true");
         }
     }
 
     fn api_server(&self, flags: &mut Flags) {
-        flags.set("etcd-servers", &format!("https://127.0.0.1:{}", self.ports.etcd.number()));
-        flags.path("etcd-cafile", &self.pki.ca());
-        flags.path("etcd-certfile", &self.pki.cert("apiserver-etcd-client"));
-        flags.path("etcd-keyfile", &self.pki.key("apiserver-etcd-client"));
+        flags.set("etcd-servers", &self.etcd_url());
+        flags.path("etcd-cafile", &self.pki.etcd_ca());
+        flags.path("etcd-certfile", &self.pki.cert(ETCD_CLIENT));
+        flags.path("etcd-keyfile", &self.pki.key(ETCD_CLIENT));
         flags.set("bind-address", "127.0.0.1");
         // The address under which the `kubernetes` service is published. Loopback is refused there, and a machine
         // without a network has no other; this one is reserved for documentation and reaches nobody.
@@ -166,6 +145,11 @@ impl Commands {
         flags.path("service-account-signing-key-file", &self.pki.service_account_key());
         flags.set("service-account-issuer", "https://kubernetes.default.svc");
         flags.set("service-cluster-ip-range", SERVICE_RANGE);
+        flags.path("audit-policy-file", &self.layout.audit_policy());
+        flags.path("audit-log-path", &self.layout.audit_log());
+        // In MB, and as many again of the file before: some 25,000 requests each.
+        flags.set("audit-log-maxsize", "20");
+        flags.set("audit-log-maxbackup", "1");
         flags.0.extend(self.api_server_args.iter().cloned());
     }
 

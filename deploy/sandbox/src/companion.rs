@@ -27,17 +27,18 @@ pub struct Companion {
 
 impl Companion {
     /// Starts `program`, which promises to end when its stdin does, with `NODEWARD_EXIT_WITH_STDIN=1` in its
-    /// environment. Its output goes to `log`.
+    /// environment, and the user's variables but for those in `without`. Its output goes to `log`.
     pub fn start(
         name: &'static str,
         program: &Path,
         args: impl IntoIterator<Item = OsString>,
+        without: &'static [&'static str],
         log: &Path,
     ) -> Result<Self, SandboxError> {
         let spec = Spec {
             program: program.to_path_buf(),
             args: args.into_iter().collect(),
-            environment: Environment::Users,
+            environment: Environment::Users { without },
             log: log.to_path_buf(),
         };
         let death = watch::Sender::new(None);
@@ -98,7 +99,7 @@ mod tests {
 
     fn shell(dir: &Path, script: &str) -> Companion {
         let args = ["-c".into(), script.into()];
-        Companion::start("nodeward-server", Path::new("/bin/sh"), args, &dir.join("log")).unwrap()
+        Companion::start("nodeward-server", Path::new("/bin/sh"), args, &["CARGO_PKG_NAME"], &dir.join("log")).unwrap()
     }
 
     #[tokio::test]
@@ -109,6 +110,15 @@ mod tests {
         let error = companion.listening(nobody, Duration::from_secs(60)).await.unwrap_err().to_string();
         assert!(error.contains("nodeward-server died (exit status: 3)"), "{error}");
         assert!(error.contains("no such cluster") && error.contains("--no-server"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_companion_has_the_users_settings_but_for_some() {
+        let dir = tempfile::tempdir().unwrap();
+        let companion = shell(dir.path(), "echo ${CARGO_PKG_NAME-none} ${CARGO_MANIFEST_DIR-none}");
+        companion.died().await;
+        let settings = std::fs::read_to_string(dir.path().join("log")).unwrap();
+        assert_eq!(settings, format!("none {}\n", env!("CARGO_MANIFEST_DIR")));
     }
 
     #[tokio::test]

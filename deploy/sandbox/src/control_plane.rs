@@ -165,7 +165,7 @@ impl ControlPlane {
 
     async fn poll_ready(&self, component: Component) -> Result<(), SandboxError> {
         let (server, path) = self.commands.readiness(component);
-        let client = kubeconfig::client(&self.commands.layout.kubeconfig(), Some(&server)).await?;
+        let client = kubeconfig::client(&self.commands.kubeconfig_for(component), Some(&server)).await?;
         let begun = Instant::now();
         loop {
             let request = Request::get(path).body(Vec::new()).unwrap_or_default();

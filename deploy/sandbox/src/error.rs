@@ -1,6 +1,7 @@
 //! What can go wrong in the sandbox. Every message says what happened and what to do about it, since its reader wants
 //! to try nodeward or run its tests, not to learn how a control plane is put together.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use crate::component::Component;
 
 /// Why the sandbox could not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum SandboxError {
     /// There is no Go toolchain on the PATH.
     #[error(
@@ -42,7 +43,7 @@ pub enum SandboxError {
         /// What Go said.
         detail: String,
     },
-    /// A disk is full.
+    /// A disk, or the user's share of it, is full.
     #[error(
         "the disk is full: {detail}\n\
          A first build needs about 5 GB in Go's caches (`go env GOCACHE GOMODCACHE`) and 0.3 GB in {cache}; \
@@ -83,6 +84,18 @@ pub enum SandboxError {
     /// The certificates could not be made.
     #[error("cannot make the certificates of the control plane: {0}")]
     Pki(#[from] rcgen::Error),
+    /// A client certificate was to have more groups than can be written into one.
+    #[error("a client certificate of the sandbox can have {most} groups at most")]
+    TooManyGroups {
+        /// How many there can be.
+        most: usize,
+    },
+    /// The manifests of deploy/rbac are not what they should be.
+    #[error("the manifests of deploy/rbac cannot be used: {detail}")]
+    Manifest {
+        /// Why not.
+        detail: String,
+    },
     /// No free port was found on loopback.
     #[error(
         "no free port was found on 127.0.0.1 between {from} and {to}: stop some other sandboxes and run this again"
@@ -125,7 +138,7 @@ pub enum SandboxError {
     /// A component did not become ready in time.
     #[error(
         "{component} was not ready after {after:.0?} ({last}). Its last log lines:\n{tail}\nThe whole log: {log}\n\
-         On a busy machine, try again; if it repeats, start from empty data (without --keep).",
+         On a busy machine, try again; if it repeats, start in an empty directory.",
         log = log.display()
     )]
     NotReady {
@@ -179,11 +192,27 @@ pub enum SandboxError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The directory holds data that was to be kept, and that a start without `--keep` would remove.
+    #[error(
+        "{dir} holds the data of a sandbox that was started with --keep: \
+         add --keep to go on with it, or remove the directory to start anew",
+        dir = dir.display()
+    )]
+    DirKept {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// There is no running sandbox to talk to.
     #[error("no sandbox is running{place}: start one with `cargo sandbox` in another terminal and run this again")]
     NoSandbox {
         /// ` in DIR`, or nothing.
         place: String,
+    },
+    /// There are several running sandboxes to talk to.
+    #[error("{} sandboxes are running: say which one with --dir\n{}", dirs.len(), listed(dirs))]
+    ManySandboxes {
+        /// Their directories.
+        dirs: Vec<PathBuf>,
     },
     /// A kubeconfig could not be read.
     #[error("cannot use the kubeconfig {path}: {source}", path = path.display())]
@@ -212,11 +241,11 @@ pub enum SandboxError {
 }
 
 impl SandboxError {
-    /// An I/O error on `path`; a full disk becomes [`SandboxError::DiskFull`].
+    /// An I/O error on `path`; a full disk or an exhausted quota becomes [`SandboxError::DiskFull`].
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::StorageFull {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             let cache = crate::cache::root().unwrap_or_else(|_| path.to_path_buf());
-            return Self::DiskFull { detail: format!("cannot {action} {}", path.display()), cache };
+            return Self::DiskFull { detail: format!("cannot {action} {}: {source}", path.display()), cache };
         }
         Self::Io { action, path: path.to_path_buf(), source }
     }
@@ -224,5 +253,37 @@ impl SandboxError {
     /// A failed call to the apiserver.
     pub(crate) fn kube(action: impl Into<String>, source: kube::Error) -> Self {
         Self::Kube { action: action.into(), source: Box::new(source) }
+    }
+}
+
+fn listed(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| format!("  {}", dir.display())).collect::<Vec<_>>().join("\n")
+}
+
+/// What `unwrap` and `expect` print in a test, where the message helps and the fields do not.
+impl fmt::Debug for SandboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_unwraps_an_error_shows_its_message() {
+        let error = SandboxError::GoMissing { needed: "1.26" };
+        assert_eq!(format!("{error:?}"), error.to_string());
+        assert!(error.to_string().contains("Install Go 1.26 or later"), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_and_an_exhausted_quota_say_what_the_sandbox_needs() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let error = SandboxError::io("write", Path::new("/data/etcd"), kind.into());
+            assert!(matches!(error, SandboxError::DiskFull { .. }), "{error}");
+            assert!(error.to_string().contains("cannot write /data/etcd"), "{error}");
+        }
     }
 }

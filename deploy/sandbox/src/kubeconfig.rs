@@ -11,11 +11,34 @@ use kube::{Client, Config};
 use crate::error::SandboxError;
 use crate::pki::{self, Pki};
 
-/// Writes a kubeconfig for one of the clients of the PKI. It needs no other file: it can be copied anywhere.
-pub(crate) fn write(path: &Path, server: &str, pki: &Pki, client: &str) -> Result<(), SandboxError> {
-    let encoded =
-        |path: &Path| fs::read(path).map(|bytes| STANDARD.encode(bytes)).map_err(|e| SandboxError::io("read", path, e));
-    let (ca, cert, key) = (encoded(&pki.ca())?, encoded(&pki.cert(client))?, encoded(&pki.key(client))?);
+/// Writes a kubeconfig for one of the clients of the PKI, and for a server with a certificate of `ca`. It needs no other
+/// file: it can be copied anywhere.
+pub(crate) fn write(path: &Path, server: &str, ca: &Path, pki: &Pki, client: &str) -> Result<(), SandboxError> {
+    let (cert, key) = (encoded(&pki.cert(client))?, encoded(&pki.key(client))?);
+    let credentials = format!("client-certificate-data: {cert}\n    client-key-data: {key}");
+    write_with(path, server, ca, client, &credentials, "default")
+}
+
+/// As [`write`], for a service account, by its token.
+pub(crate) fn write_for_account(
+    path: &Path,
+    server: &str,
+    ca: &Path,
+    (namespace, name): (&str, &str),
+    token: &str,
+) -> Result<(), SandboxError> {
+    write_with(path, server, ca, name, &format!("token: {token}"), namespace)
+}
+
+fn write_with(
+    path: &Path,
+    server: &str,
+    ca: &Path,
+    user: &str,
+    credentials: &str,
+    namespace: &str,
+) -> Result<(), SandboxError> {
+    let ca = encoded(ca)?;
     let text = format!(
         "apiVersion: v1
 kind: Config
@@ -25,19 +48,23 @@ clusters:
     server: {server}
     certificate-authority-data: {ca}
 users:
-- name: {client}
+- name: {user}
   user:
-    client-certificate-data: {cert}
-    client-key-data: {key}
+    {credentials}
 contexts:
 - name: nodeward-sandbox
   context:
     cluster: nodeward-sandbox
-    user: {client}
+    user: {user}
+    namespace: {namespace}
 current-context: nodeward-sandbox
 "
     );
     pki::write_private(path, &text)
+}
+
+fn encoded(path: &Path) -> Result<String, SandboxError> {
+    fs::read(path).map(|bytes| STANDARD.encode(bytes)).map_err(|e| SandboxError::io("read", path, e))
 }
 
 /// A client with the identity of `kubeconfig`. With `server`, it talks to that address instead.

@@ -18,8 +18,10 @@
 //! kept in the user's cache directory. Nothing else is needed: certificates, ports and data are the sandbox's own, so
 //! any number of sandboxes may run at once. No process outlives the one that started it.
 
+mod access;
 mod build;
 mod cache;
+mod client_contexts;
 mod commands;
 mod companion;
 mod component;
@@ -28,20 +30,27 @@ mod directory;
 mod error;
 mod kubeconfig;
 mod kwok;
+mod layout;
 mod log_end;
 mod pki;
 mod ports;
 mod process;
 mod progress;
+mod running;
 mod sandbox;
 mod seed;
+mod user;
 
+pub use access::{SERVER_ACCOUNT, SERVER_NAMESPACE, Subject};
 pub use build::KUBERNETES_VERSION;
+pub use client_contexts::ClientContexts;
 pub use companion::Companion;
 pub use component::Component;
-pub use directory::{State, find, make_current};
 pub use error::SandboxError;
 pub use kwok::{MANAGED_LABEL, MANAGED_VALUE};
+pub use pki::{CertificateFiles, ClientCertificate, Signer};
 pub use progress::{Progress, Step, say};
+pub use running::{State, announce, find};
 pub use sandbox::{Sandbox, SandboxOptions};
-pub use seed::workloads::{NAMESPACE as DEMO_NAMESPACE, SYSTEM_NAMESPACE};
+pub use seed::workloads::NAMESPACE as DEMO_NAMESPACE;
+pub use user::User;

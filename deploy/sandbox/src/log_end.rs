@@ -56,7 +56,7 @@ impl LogEnd {
     pub(crate) fn advice(&self) -> &'static str {
         let known = CAUSES.iter().find(|(words, _)| self.shown().contains(words));
         known.map_or(
-            "start again, without --keep if it was given; if it dies again, the log says why.",
+            "start again, in an empty directory if its data was kept; if it dies again, the log says why.",
             |(_, advice)| advice,
         )
     }

@@ -1,6 +1,7 @@
 //! `cargo sandbox`: see `args` for what it can be asked to do.
 
 mod args;
+mod greeting;
 mod run;
 mod server;
 

@@ -35,8 +35,8 @@ pub(crate) struct Spec {
 pub(crate) enum Environment {
     /// None of the user's: this is its home and working directory.
     Home(PathBuf),
-    /// The user's own.
-    Users,
+    /// The user's own, but for these variables.
+    Users { without: &'static [&'static str] },
 }
 
 /// A running (or ended) child.
@@ -63,10 +63,17 @@ impl Process {
         let log_too = log.try_clone().map_err(|e| SandboxError::io("write", &spec.log, e))?;
         let mut command = Command::new(&spec.program);
         command.args(&spec.args);
-        if let Environment::Home(home) = &spec.environment {
-            command.current_dir(home).env_clear().env("HOME", home);
-            for kept in ["PATH", "TMPDIR", "GOMAXPROCS", "GODEBUG"] {
-                command.envs(std::env::var_os(kept).map(|value| (kept, value)));
+        match &spec.environment {
+            Environment::Home(home) => {
+                command.current_dir(home).env_clear().env("HOME", home);
+                for kept in ["PATH", "TMPDIR", "GOMAXPROCS", "GODEBUG"] {
+                    command.envs(std::env::var_os(kept).map(|value| (kept, value)));
+                }
+            }
+            Environment::Users { without } => {
+                for variable in *without {
+                    command.env_remove(variable);
+                }
             }
         }
         command.env(LEASH, "1");

@@ -1,14 +1,14 @@
 //! A sandbox from its start to its end: what is printed, which signals end it, and in which order.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::exit;
 use std::time::Duration;
 
 use nodeward_sandbox::{Companion, Progress, Sandbox, SandboxError, SandboxOptions, say};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::{Args, DEFAULT_LISTEN};
+use crate::args::Args;
+use crate::greeting::{self, Greeting};
 use crate::server;
 
 /// How long the server may take to listen: its caches fill first.
@@ -32,11 +32,13 @@ pub(crate) fn run(args: Args) -> Result<(), SandboxError> {
 }
 
 async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
-    // Before anything is started: a port that is in use should not take a minute to be found out.
-    let listen = if args.no_server { None } else { Some(server::choose_address(args.listen)?) };
+    if let (Some(asked), false) = (args.listen, args.no_server) {
+        // Before anything is started: a port that is in use should not take a minute to be found out.
+        server::check_address(asked)?;
+    }
     let options = SandboxOptions {
         nodes: args.nodes,
-        dir: args.dir,
+        dir: args.dir.clone(),
         keep: args.keep,
         progress: Progress::auto(),
         ..SandboxOptions::default()
@@ -52,7 +54,7 @@ async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
 
     let mut server = None;
     let ended = tokio::select! {
-        ended = serve(&sandbox, listen, &mut server) => ended,
+        ended = serve(&sandbox, &args, &mut server) => ended,
         died = sandbox.died() => Err(died),
         () = signals.next() => Ok(()),
     };
@@ -70,7 +72,11 @@ async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
         server.stop(SERVER_GRACE).await;
     }
     let kept = args.keep.then(|| sandbox.dir().to_path_buf());
-    sandbox.stop().await?;
+    match ended {
+        Ok(()) => sandbox.stop().await?,
+        // The message has named a log, which is to be read.
+        Err(_) => sandbox.stop_leaving_logs().await?,
+    }
     if let Some(dir) = kept {
         say(&format!("The data is kept: go on with `cargo sandbox --keep --dir {}`.", dir.display()));
     }
@@ -81,61 +87,22 @@ async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
 }
 
 /// Starts the server, says what there is, and waits until the server dies.
-async fn serve(
-    sandbox: &Sandbox,
-    listen: Option<SocketAddr>,
-    server: &mut Option<Companion>,
-) -> Result<(), SandboxError> {
-    // A second sandbox does not take the place of one that somebody works with.
-    if nodeward_sandbox::find(None).is_err() {
-        nodeward_sandbox::make_current(sandbox.dir())?;
-    }
-    let Some(listen) = listen else {
-        greet(sandbox, None);
+async fn serve(sandbox: &Sandbox, args: &Args, server: &mut Option<Companion>) -> Result<(), SandboxError> {
+    nodeward_sandbox::announce(sandbox.dir())?;
+    if args.no_server {
+        greet(&Greeting::of(sandbox, None));
         return std::future::pending().await;
-    };
+    }
+    let listen = server::choose_address(args.listen)?;
     let server = server.insert(server::start(listen, sandbox)?);
-    server.listening(listen, SERVER_DEADLINE).await?;
-    greet(sandbox, Some(listen));
+    server.listening(greeting::reachable(listen), SERVER_DEADLINE).await?;
+    greet(&Greeting::of(sandbox, Some(listen)));
     Err(server.died().await)
 }
 
-/// Says where everything is and what to try.
-fn greet(sandbox: &Sandbox, listen: Option<SocketAddr>) {
-    let current = nodeward_sandbox::find(None).is_ok_and(|state| state.kubeconfig == sandbox.kubeconfig_path());
-    let dir = if current { String::new() } else { format!(" --dir {}", sandbox.dir().display()) };
-    let mut text = format!(
-        "
-The sandbox is running in {}
-  apiserver   {}
-  kubeconfig  {}
-",
-        sandbox.dir().display(),
-        sandbox.apiserver_url(),
-        sandbox.kubeconfig_path().display()
-    );
-    match listen {
-        Some(listen) => {
-            // The client finds the default by itself.
-            let endpoint =
-                if listen == DEFAULT_LISTEN { String::new() } else { format!(" --endpoint http://{listen}") };
-            text.push_str(&format!(
-                "  nodeward    http://{listen}
-
-Try, in another terminal:
-  cargo nodeward{endpoint} list
-  cargo nodeward{endpoint} cordon worker-3 --reason \"a look around\"
-  cargo nodeward{endpoint} watch
-  cargo sandbox{dir} -- kubectl get nodes
-  grpcurl -plaintext {listen} list      # go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest
-"
-            ));
-        }
-        None => text.push_str(&format!("\nTry, in another terminal:\n  cargo sandbox{dir} -- kubectl get nodes\n")),
-    }
-    text.push_str("\nCtrl-C stops it.\n");
+fn greet(greeting: &Greeting<'_>) {
     // Not `print!`, which panics if nobody reads on (`cargo sandbox | head -1`).
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().write_all(greeting.text().as_bytes());
 }
 
 /// The signals that ask for an end.

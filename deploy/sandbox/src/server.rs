@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::thread;
 
@@ -11,27 +11,58 @@ use nodeward_sandbox::{Companion, Sandbox, SandboxError, say};
 
 use crate::args::DEFAULT_LISTEN;
 
-/// Where the server will listen: where it was asked to, or the default, or a free port if that is in use.
+/// Settings of the user's for a server of theirs: they would lead this one elsewhere, or contradict its flags. What
+/// concerns telemetry, for instance, holds for this one too.
+const NOT_FOR_THIS_ONE: [&str; 6] = [
+    "NODEWARD_LISTEN",
+    "NODEWARD_ADMIN_LISTEN",
+    "NODEWARD_KUBECONFIG",
+    "NODEWARD_CONTEXT",
+    "NODEWARD_IN_CLUSTER",
+    "NODEWARD_NAMESPACE",
+];
+
+/// Where the server shows its metrics, unless that is in use.
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7444);
+
+/// Whether the address that was asked for can be listened on.
+pub(crate) fn check_address(asked: SocketAddr) -> Result<(), SandboxError> {
+    free(asked).map(drop).map_err(|e| in_use(asked, e))
+}
+
+/// Where the server is to listen: where it was asked to, or the default, or a free port if that is in use.
+///
+/// To be asked for right before the server starts: until that listens, others may still take the port.
 pub(crate) fn choose_address(asked: Option<SocketAddr>) -> Result<SocketAddr, SandboxError> {
     choose(asked, DEFAULT_LISTEN)
 }
 
 fn choose(asked: Option<SocketAddr>, default: SocketAddr) -> Result<SocketAddr, SandboxError> {
     let wanted = asked.unwrap_or(default);
-    let in_use = |source| SandboxError::PortInUse { address: wanted.to_string(), source };
     match (free(wanted), asked) {
         (Err(e), None) if e.kind() == ErrorKind::AddrInUse => {
-            let other = free(SocketAddr::new(wanted.ip(), 0)).map_err(in_use)?;
+            let other = free(SocketAddr::new(wanted.ip(), 0)).map_err(|e| in_use(wanted, e))?;
             say(&format!("{wanted} is in use: nodeward will listen on {other}. Choose another with --listen."));
             Ok(other)
         }
-        (found, _) => found.map_err(in_use),
+        (found, _) => found.map_err(|e| in_use(wanted, e)),
     }
+}
+
+fn in_use(address: SocketAddr, source: io::Error) -> SandboxError {
+    SandboxError::PortInUse { address: address.to_string(), source }
 }
 
 /// The address, with a port if it had none, if it can be listened on.
 fn free(address: SocketAddr) -> io::Result<SocketAddr> {
     TcpListener::bind(address)?.local_addr()
+}
+
+/// Where metrics and probes are shown: at the default, or at a free port if that is in use, or nowhere. Nobody asked for
+/// them, so they are no reason not to start. The server's log says where.
+fn admin_address(default: SocketAddr) -> String {
+    let found = free(default).or_else(|_| free(SocketAddr::new(default.ip(), 0)));
+    found.map_or_else(|_| "off".to_owned(), |address| address.to_string())
 }
 
 /// Starts the server against the sandbox.
@@ -46,10 +77,14 @@ pub(crate) fn start(listen: SocketAddr, sandbox: &Sandbox) -> Result<Companion, 
         "--listen".into(),
         listen.to_string().into(),
         "--plaintext".into(),
+        "--no-auth".into(),
+        "--admin-listen".into(),
+        admin_address(DEFAULT_ADMIN).into(),
         "--kubeconfig".into(),
         sandbox.kubeconfig_path().into(),
     ];
-    Companion::start("nodeward-server", &program, flags, &sandbox.log_path("nodeward-server"))
+    let log = sandbox.log_path("nodeward-server");
+    Companion::start("nodeward-server", &program, flags, &NOT_FOR_THIS_ONE, &log)
 }
 
 /// Is the server, with the server's own flags, and ends when the sandbox that started it does.
@@ -77,7 +112,7 @@ mod tests {
     #[test]
     fn an_address_in_use_that_was_asked_for_is_an_error_that_says_what_to_do() {
         let (_held, address) = taken();
-        let error = choose_address(Some(address)).unwrap_err().to_string();
+        let error = check_address(address).unwrap_err().to_string();
         assert!(error.contains(&address.to_string()) && error.contains("--listen 127.0.0.1:0"), "{error}");
     }
 
@@ -87,6 +122,14 @@ mod tests {
         let chosen = choose(None, default).unwrap();
         assert_ne!(chosen.port(), default.port());
         assert_eq!(chosen.ip(), default.ip());
+    }
+
+    #[test]
+    fn metrics_are_shown_elsewhere_if_the_default_is_in_use() {
+        let (_held, default) = taken();
+        let elsewhere: SocketAddr = admin_address(default).parse().unwrap();
+        assert_eq!(elsewhere.ip(), default.ip());
+        assert_ne!(elsewhere.port(), default.port());
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::WriteAs;
+use super::store::StoreOptions;
 use crate::telemetry::KubeTraceLayer;
 
 /// Which cluster to manage, and with which identity.
@@ -26,20 +29,31 @@ pub struct ClusterOptions {
     pub context: Option<String>,
 
     /// Use the service account of the pod that this server runs in, whatever kubeconfig there is
-    #[arg(long, env = "NODEWARD_IN_CLUSTER")]
+    #[arg(long, env = "NODEWARD_IN_CLUSTER", value_parser = BoolishValueParser::new())]
     pub in_cluster: bool,
 
-    /// The namespace in which the server keeps what it must remember of deletions. Without it: the namespace of the
+    /// The namespace in which the server keeps what it must remember of requests. Without it: the namespace of the
     /// service account or of the kubeconfig's context
     #[arg(long, env = "NODEWARD_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
+
+    /// In whose name changes are sent to Kubernetes
+    #[arg(long, env = "NODEWARD_WRITE_AS", value_name = "WHO", value_enum, default_value_t)]
+    pub write_as: WriteAs,
+
+    /// What is kept of it in memory.
+    #[command(flatten)]
+    pub store: StoreOptions,
 }
 
-/// A client of a cluster, and the namespace of the server's own objects there.
+/// A client of a cluster, and what the options say of its use.
 #[derive(Clone)]
 pub struct Connection {
     pub(super) client: Client,
+    /// Of the server's own objects there.
     pub(super) namespace: String,
+    pub(super) write_as: WriteAs,
+    pub(super) store: StoreOptions,
 }
 
 impl Connection {
@@ -49,7 +63,9 @@ impl Connection {
         let refuse = |_: http::Request<kube::client::Body>| async {
             Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("there is no cluster"))
         };
-        Self { client: Client::new(tower::service_fn(refuse), "default"), namespace: "default".to_owned() }
+        let client = Client::new(tower::service_fn(refuse), "default");
+        let namespace = "default".to_owned();
+        Self { client, namespace, write_as: WriteAs::default(), store: StoreOptions::default() }
     }
 
     /// A client as the options say. Nothing is sent yet.
@@ -58,7 +74,12 @@ impl Connection {
         let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let layer = KubeTraceLayer::new(&config.cluster_url);
         let client = ClientBuilder::try_from(config).context("the cluster's address or credentials")?;
-        Ok(Self { client: client.with_layer(&layer).build(), namespace })
+        Ok(Self {
+            client: client.with_layer(&layer).build(),
+            namespace,
+            write_as: options.write_as,
+            store: options.store,
+        })
     }
 }
 
@@ -85,4 +106,22 @@ async fn from_kubeconfig(options: &ClusterOptions) -> anyhow::Result<Config> {
     };
     let context = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &context).await.context("the kubeconfig's context")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_variable_that_turns_something_on_takes_the_usual_words() {
+        let command = ClusterOptions::augment_args(Command::new("test"));
+        let in_cluster = command.get_arguments().find(|argument| argument.get_id() == "in_cluster").unwrap();
+        let words: Vec<String> =
+            in_cluster.get_value_parser().possible_values().unwrap().map(|word| word.get_name().to_owned()).collect();
+        for word in ["1", "0", "yes", "no", "on", "off", "true", "false"] {
+            assert!(words.iter().any(|one| one == word), "{word} is not among {words:?}");
+        }
+    }
 }

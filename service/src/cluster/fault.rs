@@ -65,15 +65,17 @@ pub(super) fn field_conflict(status: &Status, node: &str) -> Option<Error> {
 fn from_status(status: Status) -> Error {
     match status.code {
         400 => Error::Invalid(Violation::new("", status.message).into()),
-        401 | 403 => Error::Denied { message: status.message },
+        // The server's own credentials, which a rotation may have just ended; callers have nothing to do with them.
+        401 => {
+            Error::Unreachable { detail: format!("it does not accept the server's credentials: {}", status.message) }
+        }
+        403 => Error::Denied { message: status.message },
         404 => Error::Internal { detail: status.message },
         413 => Error::Invalid(Violation::new("", "the object is too large for Kubernetes: send less").into()),
         415 | 422 => Error::Invalid(violations(status)),
         429 => Error::Throttled { retry_after: retry_after(&status) },
-        503 | 504 => Error::Unreachable { detail: status.message },
-        500 if status.reason == "ServerTimeout" || status.reason == "Timeout" => {
-            Error::Unreachable { detail: status.message }
-        }
+        // Also what a webhook that does not answer, or etcd while it elects a leader, make of a request.
+        500.. => Error::Unreachable { detail: status.message },
         409 => Error::Conflict { node: status.details.map(|details| details.name).unwrap_or_default() },
         _ => Error::Internal { detail: format!("{} ({})", status.message, status.reason) },
     }
@@ -175,10 +177,16 @@ mod tests {
 
     #[test]
     fn a_server_that_fails_may_do_better_soon() {
-        for status in [answer(503, "ServiceUnavailable"), answer(504, "Timeout"), answer(500, "ServerTimeout")] {
-            assert!(matches!(meaning(status), Error::Unreachable { .. }));
+        let failures = [
+            (503, "ServiceUnavailable"),
+            (504, "Timeout"),
+            (500, "ServerTimeout"),
+            (500, "InternalError"),
+            (401, "Unauthorized"),
+        ];
+        for (code, reason) in failures {
+            assert!(matches!(meaning(answer(code, reason)), Error::Unreachable { .. }));
         }
-        assert!(matches!(meaning(answer(500, "InternalError")), Error::Internal { .. }));
     }
 
     #[test]

@@ -6,7 +6,9 @@
 mod connect;
 mod fault;
 pub mod mutate;
+mod review;
 pub mod store;
+mod write_as;
 
 use std::time::Duration;
 
@@ -16,9 +18,12 @@ use kube::api::ListParams;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::write_as::Impersonation;
 use crate::error::Error;
 
 pub use connect::{ClusterOptions, Connection};
+pub use review::Reviews;
+pub use write_as::WriteAs;
 
 /// How often old requests are forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
@@ -29,22 +34,28 @@ pub struct Cluster {
     nodes: Api<Node>,
     store: store::Store,
     mutator: mutate::Mutator,
+    reviews: Reviews,
+    impersonation: Impersonation,
+    namespace: String,
 }
 
 impl Cluster {
     /// The cluster behind this connection. Nothing is read before `run`.
     pub fn new(connection: Connection) -> Self {
-        let Connection { client, namespace } = connection;
-        let store = store::Store::new();
-        let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone());
-        Self { nodes: Api::all(client), store, mutator }
+        let Connection { client, namespace, write_as, store } = connection;
+        let impersonation = Impersonation::new(write_as);
+        let store = store::Store::new(store);
+        let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone(), impersonation.clone());
+        let reviews = Reviews::new(client.clone());
+        Self { nodes: Api::all(client), store, mutator, reviews, impersonation, namespace }
     }
 
-    /// Keeps the store up to date, and forgets old requests, until it is told to stop.
+    /// Keeps up with the nodes and with noted requests, and forgets old ones, until it is told to stop.
     pub async fn run(&self, stop: CancellationToken) {
-        let follow = store::follow(self.nodes.clone(), self.store.clone(), stop.clone());
+        let nodes = store::follow(self.nodes.clone(), self.store.clone(), stop.clone());
+        let requests = stop.run_until_cancelled(Box::pin(self.mutator.follow_requests()));
         let sweep = stop.run_until_cancelled(self.sweep());
-        tokio::join!(follow, sweep);
+        tokio::join!(nodes, requests, sweep);
     }
 
     /// The nodes in memory.
@@ -55,6 +66,33 @@ impl Cluster {
     /// The door to all changes.
     pub fn mutator(&self) -> &mutate::Mutator {
         &self.mutator
+    }
+
+    /// Kubernetes' word on who callers are and what they may do.
+    pub fn reviews(&self) -> &Reviews {
+        &self.reviews
+    }
+
+    /// Whether changes are sent in the caller's name. Where they are not, the caller's right must be asked for each time.
+    pub fn writes_as_caller(&self) -> bool {
+        self.impersonation.is_as_caller()
+    }
+
+    /// Finds out in whose name changes are to be sent, however long that takes.
+    pub async fn find_out_writes_as(&self) {
+        self.impersonation.find_out(&self.nodes.clone().into_client()).await;
+    }
+
+    /// Waits until it is known which requests other servers have noted, but not for long: without it only the misuse of a
+    /// request id goes unnoticed for a moment.
+    pub async fn requests_known(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let _ = tokio::time::timeout(PATIENCE, self.mutator.requests_known()).await;
+    }
+
+    /// The namespace of the server's own objects.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// The node in Kubernetes, now.

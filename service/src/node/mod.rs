@@ -25,3 +25,6 @@ pub use etag::{parse_etag, set_etag};
 pub use name::NodeName;
 pub use parse_error::ParseError;
 pub use violation::{Violation, Violations};
+
+/// The prefix of the annotations that nodeward keeps for itself: no caller changes them.
+pub const OWN_PREFIX: &str = "nodeward.dev/";

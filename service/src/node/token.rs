@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-/// A token longer than this was not made here.
-const MAX_LENGTH: usize = 1024;
+/// A token longer than this was not made here: it has room for the names in the largest resume token.
+const MAX_LENGTH: usize = 4096;
 
 /// Identifies a query, so that its tokens can't be used with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,27 +56,39 @@ impl PageToken {
     }
 }
 
-/// Where a watch resumes.
+/// Where a watch resumes: what its client knows.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct ResumeToken {
     /// The store that the position is of.
     #[prost(fixed64, tag = "1")]
     pub instance: u64,
-    /// The position in the log of that store: exact there.
+    /// The position in the log of that store, before which all is known: exact there.
     #[prost(uint64, tag = "2")]
     pub position: u64,
-    /// The resource version, for all other stores: nothing is lost from there on.
-    #[prost(uint64, tag = "3")]
-    pub version: u64,
-    /// While the snapshot is being sent: its last node so far. The changes before `position` are in the snapshot.
-    #[prost(string, optional, tag = "4")]
-    pub snapshot_after: Option<String>,
+    /// The resource version up to which all is known: for all other stores, which have logs of their own. Unset where no
+    /// other store could go on.
+    #[prost(uint64, optional, tag = "3")]
+    pub version: Option<u64>,
+    /// How far the snapshot has come; unset once it is complete. Of the nodes that it has not reached nothing is known.
+    #[prost(message, optional, tag = "4")]
+    pub snapshot: Option<SnapshotProgress>,
     #[prost(fixed64, tag = "5")]
     query: u64,
     /// Of some nodes more is known: their part of the snapshot came from a server that was ahead of the one that went on
-    /// with it.
+    /// with it. In the order of the names, and the versions fall.
     #[prost(message, repeated, tag = "6")]
     pub ahead: Vec<Ahead>,
+}
+
+/// How far a snapshot has come.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SnapshotProgress {
+    /// The name of the last node that it has reached. Empty if it is to begin.
+    #[prost(string, tag = "1")]
+    pub after: String,
+    /// How many nodes the client has.
+    #[prost(int32, tag = "2")]
+    pub node_count: i32,
 }
 
 /// All changes up to a resource version are known of the nodes up to a name.
@@ -91,9 +103,9 @@ pub struct Ahead {
 }
 
 impl ResumeToken {
-    /// A token to go on from this position.
+    /// A token to go on from this position, where all is known up to this resource version.
     pub fn new(instance: u64, position: u64, version: u64, query: QueryHash) -> Self {
-        Self { instance, position, version, snapshot_after: None, query: query.0, ahead: Vec::new() }
+        Self { instance, position, version: Some(version), snapshot: None, query: query.0, ahead: Vec::new() }
     }
 
     /// The text for the client.
@@ -144,10 +156,10 @@ mod tests {
 
         #[test]
         fn a_resume_token_comes_back_as_it_was(
-            instance: u64, position: u64, version: u64, after in proptest::option::of(".{0,80}")
+            instance: u64, position: u64, version: u64, after in proptest::option::of(".{0,80}"), node_count: i32
         ) {
             let mut token = ResumeToken::new(instance, position, version, query("q"));
-            token.snapshot_after = after;
+            token.snapshot = after.map(|after| SnapshotProgress { after, node_count });
             prop_assert_eq!(ResumeToken::decode(&token.encode(), query("q")), Some(token));
         }
 

@@ -4,31 +4,29 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
 use nodeward_api::v1;
-use nodeward_api::v1::patch_node_request::{PatchType, Subresource as PatchedSubresource};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 use tonic::{Request, Response};
 use tracing::Instrument;
 
 use super::context::NodeRpc;
-use super::request::{Change, in_field, mutation};
-use crate::cluster::mutate::{
-    ANNOTATION_PREFIX, Changed, Collection, Mutation, Mutator, NodePatch, Outcome, PatchFormat, Propagation,
-    Subresource,
-};
+use super::patch::parse_patch;
+use super::request::{Change, in_field, mutation, session};
+use super::rights;
+use crate::access::{CallPermit, Session};
+use crate::caller::Permission;
+use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, Propagation, Subresource};
 use crate::error::Error;
 use crate::node::query::Selection;
 use crate::node::update::{NodeUpdate, Target};
-use crate::node::{NodeName, Violation, Violations, convert};
+use crate::node::{NodeName, Violations, convert};
 use crate::telemetry::{self, MutationSpan};
-
-/// The longest name of a field manager; Kubernetes' own limit (ValidateFieldManager in apimachinery).
-const LONGEST_MANAGER: usize = 128;
 
 pub(super) async fn create(
     rpc: &NodeRpc,
     request: Request<v1::CreateNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_id(&request.node_id, "node_id"));
     let node = match &request.node {
         // Its name is in node_id; what stands in the node is ignored, as all that is output only.
@@ -39,12 +37,8 @@ pub(super) async fn create(
         }
     };
     let (Some(name), Some(node)) = (name, node) else { return Err(violations.into()) };
-    if let Some(key) = node.metadata.annotations.iter().flatten().map(|(key, _)| key).find(|key| is_own(key)) {
-        let problem = format!("{key:?} is nodeward's own: leave out keys with the prefix {ANNOTATION_PREFIX:?}");
-        violations.add("node.metadata.annotations", problem);
-    }
     violations.or(())?;
-    carry_out(rpc, mutation, name, |mutator, mutation, name| async move {
+    carry_out(rpc, call, rights::CREATE_NODE.on_all(), name, |mutator, mutation, name| async move {
         mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))
     })
     .await
@@ -54,23 +48,23 @@ pub(super) async fn update(
     rpc: &NodeRpc,
     request: Request<v1::UpdateNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
+    let (call, request, violations) = begin(request)?;
     let mask = request.update_mask.as_ref();
-    update_fields(rpc, mutation, violations, request.node.as_ref(), mask, Target::Node).await
+    update_fields(rpc, call, violations, request.node.as_ref(), mask, Target::Node).await
 }
 
 pub(super) async fn update_status(
     rpc: &NodeRpc,
     request: Request<v1::UpdateNodeStatusRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
+    let (call, request, violations) = begin(request)?;
     let mask = request.update_mask.as_ref();
-    update_fields(rpc, mutation, violations, request.node.as_ref(), mask, Target::Status).await
+    update_fields(rpc, call, violations, request.node.as_ref(), mask, Target::Status).await
 }
 
 async fn update_fields(
     rpc: &NodeRpc,
-    mutation: Mutation,
+    call: Call,
     mut violations: Violations,
     node: Option<&v1::Node>,
     mask: Option<&prost_types::FieldMask>,
@@ -84,11 +78,12 @@ async fn update_fields(
     let update = violations.take(NodeUpdate::parse(node, mask, target));
     let (Some(name), Some(update)) = (name, update) else { return Err(violations.into()) };
     violations.or(())?;
-    let subresource = match target {
-        Target::Node => Subresource::Main,
-        Target::Status => Subresource::Status,
+    let (subresource, right) = match target {
+        Target::Node => (Subresource::Main, rights::UPDATE_NODE),
+        Target::Status => (Subresource::Status, rights::UPDATE_NODE_STATUS),
     };
-    carry_out(rpc, mutation, name, move |mutator, mutation, name| async move {
+    let permission = right.on(name.as_str());
+    carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         let plan = |current: &Node| update.patch(current).map_err(Error::from);
         mutator.update(&mutation, name.as_str(), subresource, plan).await.map_err(in_field("node"))
     })
@@ -96,13 +91,17 @@ async fn update_fields(
 }
 
 pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let patch = parse_patch(&request, &mut violations);
     let (Some(name), Some(patch)) = (name, patch) else { return Err(violations.into()) };
     violations.or(())?;
-    carry_out(rpc, mutation, name, |mutator, mutation, name| async move {
-        mutator.patch(&mutation, name.as_str(), &patch).await.map_err(in_field("patch"))
+    let permission = match patch.subresource {
+        Subresource::Main => rights::PATCH_NODE.on(name.as_str()),
+        Subresource::Status => rights::PATCH_NODE_STATUS.on(name.as_str()),
+    };
+    carry_out(rpc, call, permission, name, |mutator, mutation, name| async move {
+        Box::pin(mutator.patch(&mutation, name.as_str(), &patch)).await.map_err(in_field("patch"))
     })
     .await
 }
@@ -111,28 +110,30 @@ pub(super) async fn cordon(
     rpc: &NodeRpc,
     request: Request<v1::CordonNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
-    set_unschedulable(rpc, mutation, violations, &request.name, true).await
+    let (call, request, violations) = begin(request)?;
+    set_unschedulable(rpc, call, violations, &request.name, true).await
 }
 
 pub(super) async fn uncordon(
     rpc: &NodeRpc,
     request: Request<v1::UncordonNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (mutation, request, violations) = begin(request);
-    set_unschedulable(rpc, mutation, violations, &request.name, false).await
+    let (call, request, violations) = begin(request)?;
+    set_unschedulable(rpc, call, violations, &request.name, false).await
 }
 
 async fn set_unschedulable(
     rpc: &NodeRpc,
-    mutation: Mutation,
+    call: Call,
     mut violations: Violations,
     name: &str,
     unschedulable: bool,
 ) -> Result<Response<v1::Node>, Error> {
     let name = violations.take(NodeName::from_resource_name(name, "name"));
     let Some(name) = name.filter(|_| violations.0.is_empty()) else { return Err(violations.into()) };
-    carry_out(rpc, mutation, name, move |mutator, mutation, name| async move {
+    let right = if unschedulable { rights::CORDON_NODE } else { rights::UNCORDON_NODE };
+    let permission = right.on(name.as_str());
+    carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         let plan = |current: &Node| {
             let now = current.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             // null, as kubectl uncordon sends it: the field's absence is its default.
@@ -145,12 +146,13 @@ async fn set_unschedulable(
 }
 
 pub(super) async fn delete(rpc: &NodeRpc, request: Request<v1::DeleteNodeRequest>) -> Result<Response<()>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let propagation = parse_propagation(request.propagation_policy, &mut violations);
     let (Some(name), Some(propagation)) = (name, propagation) else { return Err(violations.into()) };
     violations.or(())?;
-    carry_out(rpc, mutation, name, move |mutator, mutation, name| async move {
+    let permission = rights::DELETE_NODE.on(name.as_str());
+    carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         mutator.delete(&mutation, name.as_str(), propagation, request.allow_missing).await
     })
     .await
@@ -161,7 +163,7 @@ pub(super) async fn delete_collection(
     rpc: &NodeRpc,
     request: Request<v1::DeleteNodesRequest>,
 ) -> Result<Response<v1::DeleteNodesResponse>, Error> {
-    let (mutation, request, mut violations) = begin(request);
+    let (call, request, mut violations) = begin(request)?;
     if request.filter.trim().is_empty() && request.label_selector.trim().is_empty() {
         violations.add("filter", "is required, unless there is a label_selector; `name = \"*\"` is all nodes");
     }
@@ -175,54 +177,79 @@ pub(super) async fn delete_collection(
         return Err(violations.into());
     };
     violations.or(())?;
-    let span = begin_span(&mutation);
     let mutator = rpc.cluster.mutator().clone();
-    let names = to_the_end(rpc, async move {
+    let Call { session, mutation, permit } = call;
+    let right =
+        Right { session: &session, permission: rights::DELETE_NODES.on_all(), deadline: mutation.deadline, permit };
+    let names = to_the_end(rpc, right, async move {
+        let span = MutationSpan::current();
         let matches = |node: &Node| selection.matches(node);
         let set_etag = Some(request.etag.as_str()).filter(|etag| !etag.is_empty());
         let collection = Collection { matches: &matches, expected_count, set_etag, propagation };
-        let result = mutator.delete_collection(&mutation, &collection).await;
-        let outcome = result.as_ref().map_or(telemetry::Outcome::Failed, |(_, outcome)| (*outcome).into());
-        span.outcome(outcome);
-        Ok(result?.0)
+        match mutator.delete_collection(&mutation, &collection).await {
+            Ok((names, outcome)) => {
+                span.nodes(&names).outcome(outcome.into());
+                Ok(names)
+            }
+            Err(error) => {
+                span.outcome(telemetry::Outcome::Failed);
+                Err(error)
+            }
+        }
     })
     .await?;
     let deleted_nodes = names.into_iter().map(|name| format!("nodes/{name}")).collect();
     Ok(Response::new(v1::DeleteNodesResponse { deleted_nodes }))
 }
 
-/// The mutation, the request and what is wrong so far.
-fn begin<R: Change>(request: Request<R>) -> (Mutation, R, Violations) {
+/// Who asks for which change.
+struct Call {
+    session: Session,
+    mutation: Mutation,
+    /// The caller's place among the changes in progress, which a change keeps to its end.
+    permit: Option<CallPermit>,
+}
+
+/// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
+fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error> {
     let mut violations = Violations::default();
-    let mutation = mutation(request.get_ref(), request.metadata(), &mut violations);
-    (mutation, request.into_inner(), violations)
+    let session = session(&request)?;
+    let permit = request.extensions().get::<CallPermit>().cloned();
+    let common = request.get_ref().common();
+    let span = MutationSpan::current();
+    span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
+    let mutation = mutation::<R>(session.caller().clone(), common, request.metadata(), &mut violations);
+    Ok((Call { session, mutation, permit }, request.into_inner(), violations))
 }
 
 /// The Kubernetes object of a node that is to be created; what may be set is checked as in an update of everything.
 fn parse_new_node(node: &v1::Node) -> Result<Node, Violations> {
     let everything = prost_types::FieldMask { paths: vec!["*".to_owned()] };
-    NodeUpdate::parse(node, Some(&everything), Target::Node)?;
+    let mut violations = Violations::default();
+    for target in [Target::Node, Target::Status] {
+        violations.take(NodeUpdate::parse(node, Some(&everything), target));
+    }
+    violations.or(())?;
     convert::from_contract(node).map_err(|found| found.under("node"))
-}
-
-fn is_own(annotation: &str) -> bool {
-    annotation.starts_with(ANNOTATION_PREFIX)
 }
 
 /// Carries out a change of one node and answers with the node.
 async fn carry_out<F>(
     rpc: &NodeRpc,
-    mutation: Mutation,
+    call: Call,
+    permission: Permission,
     name: NodeName,
     change: impl FnOnce(Mutator, Arc<Mutation>, NodeName) -> F,
 ) -> Result<Response<v1::Node>, Error>
 where
     F: Future<Output = Result<Changed, Error>> + Send + 'static,
 {
-    let span = begin_span(&mutation);
-    span.node(name.as_str());
-    let work = Box::pin(change(rpc.cluster.mutator().clone(), Arc::new(mutation), name));
-    let changed = to_the_end(rpc, async move {
+    let Call { session, mutation, permit } = call;
+    let right = Right { session: &session, permission, deadline: mutation.deadline, permit };
+    let cluster = rpc.cluster.clone();
+    let work = Box::pin(change(cluster.mutator().clone(), Arc::new(mutation), name.clone()));
+    let changed = to_the_end(rpc, right, async move {
+        let span = MutationSpan::current();
         let result = work.await;
         match &result {
             Ok(changed) => {
@@ -230,6 +257,8 @@ where
                 span.changed_fields(&changed.changed_paths).outcome(changed.outcome.into());
             }
             Err(_) => {
+                let node = cluster.store().get(name.as_str());
+                span.node_uid(node.and_then(|view| view.object().metadata.uid.clone()).unwrap_or_default().as_str());
                 span.outcome(telemetry::Outcome::Failed);
             }
         }
@@ -239,15 +268,17 @@ where
     Ok(Response::new(convert::to_contract(&changed.node)))
 }
 
-fn begin_span(mutation: &Mutation) -> MutationSpan {
-    let span = MutationSpan::current();
-    let request_id = mutation.request.as_ref().map(|request| request.id.to_string()).unwrap_or_default();
-    span.request(&request_id, &mutation.reason, mutation.validate_only);
-    span
+/// The right that a change needs.
+struct Right<'a> {
+    session: &'a Session,
+    permission: Permission,
+    deadline: Instant,
+    permit: Option<CallPermit>,
 }
 
-/// Runs a change in a task of its own: it goes on if the client leaves, and the server waits for it when it stops.
-async fn to_the_end<T, F>(rpc: &NodeRpc, work: F) -> Result<T, Error>
+/// Runs a change in a task of its own, if the caller has the right: it goes on if the client leaves, and the server waits
+/// for it when it stops.
+async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -255,8 +286,25 @@ where
     if rpc.stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
+    let Right { session, permission, deadline, permit } = right;
+    // First of all, so that whoever may not change a node does not learn whether there is one.
+    if rpc.cluster.writes_as_caller() {
+        session.require(permission.clone(), deadline).await?;
+    } else {
+        // Nobody asks after this: the answer must not be an old one.
+        session.require_now(permission.clone(), deadline).await?;
+    }
+    let work = async move {
+        let _permit = permit;
+        work.await
+    };
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
-    task.await.map_err(|error| Error::Internal { detail: error.to_string() })?
+    let result = task.await.map_err(|error| Error::Internal { detail: error.to_string() })?;
+    if let Err(Error::Denied { .. }) = &result {
+        // Kubernetes had the last word: perhaps the right was taken away a moment ago, and it was no webhook that refused.
+        session.require_now(permission, deadline).await?;
+    }
+    result
 }
 
 fn parse_propagation(number: i32, violations: &mut Violations) -> Option<Propagation> {
@@ -271,61 +319,12 @@ fn parse_propagation(number: i32, violations: &mut Violations) -> Option<Propaga
     }
 }
 
-fn parse_patch(request: &v1::PatchNodeRequest, violations: &mut Violations) -> Option<NodePatch> {
-    let is_apply = request.r#type == i32::from(PatchType::Apply);
-    let subresource = match PatchedSubresource::try_from(request.subresource) {
-        Ok(PatchedSubresource::Unspecified) => Some(Subresource::Main),
-        Ok(PatchedSubresource::Status) => Some(Subresource::Status),
-        Err(_) => {
-            violations.add("subresource", "must be SUBRESOURCE_UNSPECIFIED (0) or SUBRESOURCE_STATUS (1)");
-            None
-        }
-    };
-    let manager = parse_manager(&request.field_manager, is_apply, violations);
-    if request.force && !is_apply {
-        violations.add("force", "must not be set: only an apply patch has conflicts to force");
-    }
-    let format = parse_format(request, violations);
-    Some(NodePatch { format: format?, subresource: subresource?, manager })
-}
-
-fn parse_manager(manager: &str, is_apply: bool, violations: &mut Violations) -> Option<String> {
-    let is_printable = manager.chars().all(|character| !character.is_control());
-    if manager.len() > LONGEST_MANAGER || !is_printable {
-        violations.add("field_manager", format!("must have at most {LONGEST_MANAGER} printable characters"));
-    } else if manager.is_empty() && is_apply {
-        violations.add("field_manager", "is required for an apply patch: the fields will belong to it");
-    }
-    Some(manager).filter(|manager| !manager.is_empty()).map(str::to_owned)
-}
-
-fn parse_format(request: &v1::PatchNodeRequest, violations: &mut Violations) -> Option<PatchFormat> {
-    let parsed = match PatchType::try_from(request.r#type) {
-        Ok(PatchType::Json) => serde_json::from_str(&request.patch).map(PatchFormat::Json),
-        Ok(PatchType::Merge) => serde_json::from_str(&request.patch).map(PatchFormat::Merge),
-        Ok(PatchType::StrategicMerge) => serde_json::from_str(&request.patch).map(PatchFormat::StrategicMerge),
-        Ok(PatchType::Apply) => serde_json::from_str::<Map<String, Value>>(&request.patch)
-            .map(|body| PatchFormat::Apply { body, force: request.force }),
-        Ok(PatchType::Unspecified) | Err(_) => {
-            violations.add("type", "is required: PATCH_TYPE_JSON, _MERGE, _STRATEGIC_MERGE or _APPLY (1 to 4)");
-            return None;
-        }
-    };
-    violations.take(parsed.map_err(|error| {
-        let form = if request.r#type == i32::from(PatchType::Json) {
-            "an array of operations as RFC 6902 has them"
-        } else {
-            "an object in Kubernetes' field names"
-        };
-        Violation::new("patch", format!("must be JSON, {form}: {error}"))
-    }))
-}
-
 impl From<Outcome> for telemetry::Outcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Changed => Self::Changed,
-            Outcome::Unchanged | Outcome::Validated => Self::Unchanged,
+            Outcome::Unchanged => Self::Unchanged,
+            Outcome::Validated => Self::Validated,
             Outcome::Replayed => Self::Replayed,
         }
     }

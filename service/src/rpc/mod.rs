@@ -4,12 +4,14 @@ mod change;
 mod complete;
 mod context;
 mod node;
+mod patch;
 mod read;
 mod request;
+mod rights;
 mod status;
+mod stream;
 mod watch;
 
 pub use complete::complete_status;
 pub use context::{NodeRpc, WatchLimits};
-pub(crate) use request::parse_timeout;
 pub use status::DOMAIN;

@@ -27,7 +27,7 @@ impl NodeService for NodeRpc {
         &self,
         request: Request<v1::WatchNodesRequest>,
     ) -> Result<Response<Self::WatchNodesStream>, Status> {
-        Ok(watch::watch(&self.of_connection(request.extensions()), request.into_inner())?)
+        Ok(watch::watch(&self.of_connection(request.extensions()), request).await?)
     }
 
     async fn create_node(&self, request: Request<v1::CreateNodeRequest>) -> Result<Response<v1::Node>, Status> {
@@ -79,11 +79,19 @@ mod tests {
 
     use super::super::context::WatchLimits;
     use super::*;
+    use crate::access::Session;
     use crate::cluster::{Cluster, Connection};
 
     fn rpc(stop: CancellationToken) -> NodeRpc {
         let limits = WatchLimits { max_age: Duration::from_secs(60) };
         NodeRpc::new(Cluster::new(Connection::nowhere()), limits, TaskTracker::new(), stop)
+    }
+
+    /// A request of a caller who may do everything.
+    fn request<T>(message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.extensions_mut().insert(Session::of_nobody());
+        request
     }
 
     fn reason<T>(result: Result<T, Status>) -> String {
@@ -96,16 +104,16 @@ mod tests {
         let rpc = rpc(stop.clone());
         stop.cancel();
         let cordon = v1::CordonNodeRequest { name: "nodes/a".into(), ..Default::default() };
-        assert_eq!(reason(rpc.cordon_node(Request::new(cordon)).await), "DRAINING");
-        assert_eq!(reason(rpc.watch_nodes(Request::new(v1::WatchNodesRequest::default())).await), "DRAINING");
+        assert_eq!(reason(rpc.cordon_node(request(cordon)).await), "DRAINING");
+        assert_eq!(reason(rpc.watch_nodes(request(v1::WatchNodesRequest::default())).await), "DRAINING");
     }
 
     #[tokio::test]
     async fn before_the_cluster_is_read_cached_reads_and_watches_are_not_ready() {
         let rpc = rpc(CancellationToken::new());
         let get = v1::GetNodeRequest { name: "nodes/a".into(), ..Default::default() };
-        assert_eq!(reason(rpc.get_node(Request::new(get)).await), "NOT_READY");
-        assert_eq!(reason(rpc.list_nodes(Request::new(v1::ListNodesRequest::default())).await), "NOT_READY");
-        assert_eq!(reason(rpc.watch_nodes(Request::new(v1::WatchNodesRequest::default())).await), "NOT_READY");
+        assert_eq!(reason(rpc.get_node(request(get)).await), "NOT_READY");
+        assert_eq!(reason(rpc.list_nodes(request(v1::ListNodesRequest::default())).await), "NOT_READY");
+        assert_eq!(reason(rpc.watch_nodes(request(v1::WatchNodesRequest::default())).await), "NOT_READY");
     }
 }

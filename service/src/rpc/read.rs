@@ -8,7 +8,8 @@ use prost::Message;
 use tonic::{Request, Response};
 
 use super::context::NodeRpc;
-use super::request::deadline;
+use super::request::{deadline, session};
+use super::rights::{GET_NODE, LIST_NODES};
 use crate::cluster::store::NodeView;
 use crate::error::Error;
 use crate::node::mask::ReadMask;
@@ -28,12 +29,14 @@ const PAGE_BYTES: usize = 2 << 20;
 
 pub(super) async fn get(rpc: &NodeRpc, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::Node>, Error> {
     let deadline = deadline(request.metadata());
+    let session = session(&request)?;
     let request = request.into_inner();
     let mut violations = Violations::default();
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let mask = violations.take(parse_read_mask(request.read_mask.as_ref()));
     let consistency = violations.take(Consistency::parse(request.consistency));
     let (Some(name), Some(mask), Some(consistency)) = (name, mask, consistency) else { return Err(violations.into()) };
+    session.require(GET_NODE.on(name.as_str()), deadline).await?;
 
     match consistency {
         Consistency::Consistent => {
@@ -56,7 +59,9 @@ pub(super) async fn list(
     request: Request<v1::ListNodesRequest>,
 ) -> Result<Response<v1::ListNodesResponse>, Error> {
     let deadline = deadline(request.metadata());
+    let session = session(&request)?;
     let list = List::parse(&request.into_inner())?;
+    session.require(LIST_NODES.on_all(), deadline).await?;
     let (views, cache_age) = match list.consistency {
         Consistency::Cached => {
             let age = cache_age(rpc)?;

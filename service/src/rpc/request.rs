@@ -8,8 +8,11 @@ use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
+use crate::access::Session;
+use crate::caller::Caller;
 use crate::cluster::mutate::{Digest, Mutation, Request};
 use crate::error::Error;
+use crate::grpc_timeout;
 use crate::node::{Violations, parse_etag};
 
 /// The deadline of a call whose client set none.
@@ -24,10 +27,12 @@ const LONGEST_REASON: usize = 1024;
 /// The fields that all changes have.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
-    request_id: String,
+    pub(super) request_id: String,
     etag: String,
-    validate_only: bool,
-    reason: String,
+    pub(super) validate_only: bool,
+    pub(super) reason: String,
+    /// The name of the node that is to change, without `nodes/`. Empty if the request names none, or many.
+    pub(super) node: String,
     /// The encoded request without its id: what the id stands for.
     content: Vec<u8>,
 }
@@ -42,11 +47,12 @@ pub(super) trait Change: Message + Clone + Default {
 }
 
 macro_rules! changes {
-    ($($method:literal => $request:ident { $($etag:ident)? };)*) => {$(
+    ($($method:literal => $request:ident, $node:expr $(, $etag:ident)?;)*) => {$(
         impl Change for v1::$request {
             const METHOD: &'static str = $method;
 
             fn common(&self) -> Common {
+                let node: fn(&Self) -> &str = $node;
                 let content = Self { request_id: String::new(), ..self.clone() }.encode_to_vec();
                 #[allow(unused_mut)] // not all have an etag
                 let mut common = Common {
@@ -54,6 +60,7 @@ macro_rules! changes {
                     etag: String::new(),
                     validate_only: self.validate_only,
                     reason: self.reason.clone(),
+                    node: node(self).trim_start_matches("nodes/").to_owned(),
                     content,
                 };
                 $(common.$etag.clone_from(&self.$etag);)?
@@ -63,21 +70,30 @@ macro_rules! changes {
     )*};
 }
 
+fn name_in(node: &Option<v1::Node>) -> &str {
+    node.as_ref().map(|node| node.name.as_str()).unwrap_or_default()
+}
+
 changes! {
-    "CreateNode" => CreateNodeRequest {};
-    "UpdateNode" => UpdateNodeRequest { etag };
-    "UpdateNodeStatus" => UpdateNodeStatusRequest { etag };
-    "PatchNode" => PatchNodeRequest { etag };
-    "DeleteNode" => DeleteNodeRequest { etag };
+    "CreateNode" => CreateNodeRequest, |request| &request.node_id;
+    "UpdateNode" => UpdateNodeRequest, |request| name_in(&request.node), etag;
+    "UpdateNodeStatus" => UpdateNodeStatusRequest, |request| name_in(&request.node), etag;
+    "PatchNode" => PatchNodeRequest, |request| &request.name, etag;
+    "DeleteNode" => DeleteNodeRequest, |request| &request.name, etag;
     // The etag of a DeleteNodesRequest is that of a set of nodes, which no single node can be compared with.
-    "DeleteNodes" => DeleteNodesRequest {};
-    "CordonNode" => CordonNodeRequest { etag };
-    "UncordonNode" => UncordonNodeRequest { etag };
+    "DeleteNodes" => DeleteNodesRequest, |_| "";
+    "CordonNode" => CordonNodeRequest, |request| &request.name, etag;
+    "UncordonNode" => UncordonNodeRequest, |request| &request.name, etag;
 }
 
 /// The mutation that a request asks for. All that is wrong with its common fields is added to `violations`.
-pub(super) fn mutation<R: Change>(request: &R, metadata: &MetadataMap, violations: &mut Violations) -> Mutation {
-    let Common { request_id, etag, validate_only, reason, content } = request.common();
+pub(super) fn mutation<R: Change>(
+    caller: Caller,
+    common: Common,
+    metadata: &MetadataMap,
+    violations: &mut Violations,
+) -> Mutation {
+    let Common { request_id, etag, validate_only, reason, node: _, content } = common;
     let etag = parse_etag(&etag).unwrap_or_else(|violation| {
         violations.0.push(violation);
         None
@@ -87,7 +103,7 @@ pub(super) fn mutation<R: Change>(request: &R, metadata: &MetadataMap, violation
         violations.add("reason", format!("must have at most {LONGEST_REASON} characters"));
     }
     let request = id.map(|id| Request { id, digest: Digest::of(R::METHOD, &content) });
-    Mutation { method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
+    Mutation { caller, method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
 }
 
 fn parse_request_id(text: &str, violations: &mut Violations) -> Option<Uuid> {
@@ -104,30 +120,19 @@ fn parse_request_id(text: &str, violations: &mut Violations) -> Option<Uuid> {
     }
 }
 
+/// Who is calling.
+pub(super) fn session<T>(request: &tonic::Request<T>) -> Result<Session, Error> {
+    // Without the layer that finds it out, nobody gets in.
+    let missing = || Error::Internal { detail: "nobody has asked who is calling".to_owned() };
+    request.extensions().get::<Session>().cloned().ok_or_else(missing)
+}
+
 /// By when the call must be answered: a little before the client's own deadline, so that our answer, which says what was
 /// being done, is the one that it gets.
 pub(super) fn deadline(metadata: &MetadataMap) -> Instant {
-    let timeout = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse_timeout);
+    let timeout = grpc_timeout::of(metadata.as_ref());
     let timeout = timeout.map(|timeout| timeout - (timeout / 20).min(Duration::from_millis(20)));
     Instant::now() + timeout.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE)
-}
-
-/// A `grpc-timeout` header: at most 8 digits and a unit (the gRPC protocol over HTTP/2).
-pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 {
-        return None;
-    }
-    let amount: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(amount * 3600)),
-        "M" => Some(Duration::from_secs(amount * 60)),
-        "S" => Some(Duration::from_secs(amount)),
-        "m" => Some(Duration::from_millis(amount)),
-        "u" => Some(Duration::from_micros(amount)),
-        "n" => Some(Duration::from_nanos(amount)),
-        _ => None,
-    }
 }
 
 /// Puts the paths of what Kubernetes found wrong under the field of the request that they are about.
@@ -154,13 +159,8 @@ mod tests {
     use super::*;
     use crate::node::Violation;
 
-    #[test]
-    fn a_timeout_has_a_unit() {
-        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(parse_timeout("2H"), Some(Duration::from_secs(7200)));
-        for text in ["", "S", "5", "-1S", "123456789S", "5\u{fc}"] {
-            assert_eq!(parse_timeout(text), None, "{text}");
-        }
+    fn mutation_of<R: Change>(request: &R, violations: &mut Violations) -> Mutation {
+        mutation::<R>(Caller::Server, request.common(), &MetadataMap::new(), violations)
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
                 reason: reason.into(),
                 ..Default::default()
             };
-            let mutation = mutation(&request, &MetadataMap::new(), &mut Violations::default());
+            let mutation = mutation_of(&request, &mut Violations::default());
             mutation.request.unwrap().digest
         };
         let [a, b] = ["123e4567-e89b-42d3-a456-426614174000", "123e4567-e89b-42d3-a456-426614174001"];
@@ -189,7 +189,7 @@ mod tests {
             ..Default::default()
         };
         let mut violations = Violations::default();
-        mutation(&request, &MetadataMap::new(), &mut violations);
+        mutation_of(&request, &mut violations);
         let fields: Vec<&str> = violations.0.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["etag", "request_id", "reason"]);
     }

@@ -29,9 +29,13 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = shorten(&error.to_string(), 2 * MOST_TEXT);
         let mut details = details(&error);
-        // Whatever the texts hold: never more than the trailers take.
-        while encoded_len(&details) > MOST_DETAIL_BYTES && halve_violations(&mut details) {}
-        Status::with_error_details(code(&error), message, details)
+        // Whatever the texts hold: never more than the trailers take. The message is encoded with the details.
+        loop {
+            let status = Status::with_error_details(code(&error), message.as_str(), details.clone());
+            if status.details().len() <= MOST_DETAIL_BYTES || !halve_violations(&mut details) {
+                return status;
+            }
+        }
     }
 }
 
@@ -42,6 +46,9 @@ fn code(error: &Error) -> Code {
         }
         Error::MessageTooLarge { .. } => Code::ResourceExhausted,
         Error::ResumeTokenExpired => Code::OutOfRange,
+        Error::Unauthenticated { .. } => Code::Unauthenticated,
+        Error::AccessDenied { .. } => Code::PermissionDenied,
+        Error::RateLimited { .. } | Error::Overloaded { .. } => Code::ResourceExhausted,
         Error::NotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
@@ -64,9 +71,7 @@ fn code(error: &Error) -> Code {
 fn details(error: &Error) -> ErrorDetails {
     let mut details = ErrorDetails::new();
     details.set_error_info(error.reason(), DOMAIN, metadata(error));
-    if let Some(hint) = hint(error) {
-        details.add_help_link(hint, format!("{HELP}#{}", error.reason().to_lowercase()));
-    }
+    details.add_help_link(hint(error), format!("{HELP}#{}", error.reason().to_lowercase()));
     match error {
         Error::Invalid(violations) => {
             details.set_bad_request(field_violations(violations));
@@ -99,7 +104,13 @@ fn details(error: &Error) -> ErrorDetails {
         Error::PatchTestFailed { detail } => {
             details.add_precondition_failure_violation("PATCH_TEST", "patch", shorten(detail, MOST_TEXT));
         }
-        Error::Throttled { retry_after } => {
+        Error::RateLimited { user, class, allowed, retry_after, .. } => {
+            let subject = format!("user:{}", shorten(user, 253));
+            let description = format!("{class}: {} are allowed", shorten(allowed, MOST_TEXT));
+            details.add_quota_failure_violation(subject, description);
+            details.set_retry_info(Some(*retry_after));
+        }
+        Error::Overloaded { retry_after, .. } | Error::Throttled { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
         Error::Unreachable { .. } | Error::NotReady | Error::ShuttingDown => {
@@ -116,13 +127,26 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::NotFound { node } | Error::AlreadyExists { node } | Error::Conflict { node } => {
             vec![("node", node.clone())]
         }
+        Error::AccessDenied { permission } => vec![("permission", permission.clone())],
+        Error::RateLimited { user, class, limit, allowed, .. } => vec![
+            ("user", user.clone()),
+            ("class", (*class).to_owned()),
+            ("limit", (*limit).to_owned()),
+            ("allowed", allowed.clone()),
+        ],
+        Error::Overloaded { class, limit, .. } => {
+            vec![("class", (*class).to_owned()), ("limit", (*limit).to_owned())]
+        }
         Error::EtagMismatch { what, expected, current } => {
             vec![("what", what.clone()), ("etag", expected.clone()), ("currentEtag", current.clone())]
         }
         Error::FieldConflict { node, fields, managers } => {
             vec![("node", node.clone()), ("fields", fields.clone()), ("manager", managers.clone())]
         }
-        Error::PatchTestFailed { detail } | Error::Unreachable { detail } | Error::Internal { detail } => {
+        Error::PatchTestFailed { detail }
+        | Error::Unreachable { detail }
+        | Error::Internal { detail }
+        | Error::Unauthenticated { detail } => {
             vec![("detail", detail.clone())]
         }
         Error::ControllerOwnedTaint { key, controller, advice } => {
@@ -146,22 +170,35 @@ fn metadata(error: &Error) -> HashMap<String, String> {
 }
 
 /// What to do about it.
-fn hint(error: &Error) -> Option<&'static str> {
+fn hint(error: &Error) -> &str {
     match error {
-        Error::InvalidPageToken => Some("list again without a page token"),
-        Error::InvalidResumeToken | Error::ResumeTokenExpired => Some("watch again without a resume token"),
-        Error::EtagMismatch { .. } => Some("read again, decide anew, and send the request with the new etag"),
-        Error::Conflict { .. } => Some("send the request again"),
-        Error::FieldConflict { .. } => Some("leave these fields out, or set force to take them over"),
-        Error::RequestIdConflict { .. } => Some("use a new UUID for each new request"),
-        Error::CountMismatch { .. } => Some("list with the same filter to see which nodes match now"),
-        Error::PartiallyDeleted { .. } => Some("send the request again with the same request_id to go on"),
-        Error::Denied { .. } => Some("ask for the right in Kubernetes' RBAC, or see which admission webhook refused"),
-        Error::ValidationUnsupported { .. } => Some("a webhook of the cluster can't do dry runs"),
+        Error::Invalid(_) => "correct the fields that are named",
+        Error::InvalidPageToken => "list again without a page token",
+        Error::InvalidResumeToken | Error::ResumeTokenExpired => "watch again without a resume token",
+        Error::Unauthenticated { .. } => "send a client certificate, or a bearer token for this service",
+        Error::AccessDenied { .. } => "ask for the right in Kubernetes' RBAC",
+        Error::RateLimited { .. } => "send less at a time; a watch takes the place of many reads",
+        Error::Overloaded { .. } => "wait before you send it again, or ask another replica",
+        Error::NotFound { .. } => "see whether the name is right",
+        Error::AlreadyExists { .. } => "choose another name, or update the node",
+        Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
+        Error::Conflict { .. } => "send the request again",
+        Error::FieldConflict { .. } => "leave these fields out, or set force to take them over",
+        Error::PatchTestFailed { .. } => "read the node, and decide anew",
+        Error::ControllerOwnedTaint { advice, .. } => advice,
+        Error::RequestIdConflict { .. } => "use a new UUID for each new request",
+        Error::CountMismatch { .. } => "list with the same filter to see which nodes match now",
+        Error::PartiallyDeleted { .. } => "send the request again with the same request_id to go on",
+        Error::Denied { .. } => "ask for the right in Kubernetes' RBAC, or see which admission webhook refused",
+        Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
+        Error::Throttled { .. } => "send less at a time",
+        Error::MessageTooLarge { .. } => "send less",
+        Error::NotReady => "the server has just started",
+        Error::ShuttingDown => "connect again, to another replica if there is one",
         Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
-            Some("send the request again with the same request_id: it is carried out at most once")
+            "send the request again with the same request_id: it is carried out at most once"
         }
-        _ => None,
+        Error::Internal { .. } => "report it with the trace that x-trace-id names",
     }
 }
 
@@ -176,11 +213,6 @@ fn halve_violations(details: &mut ErrorDetails) -> bool {
     let kept: Vec<FieldViolation> = bad_request.field_violations.iter().take(half).cloned().collect();
     details.set_bad_request(kept);
     half > 0
-}
-
-fn encoded_len(details: &ErrorDetails) -> usize {
-    let status = Status::with_error_details(Code::Unknown, "", details.clone());
-    status.details().len()
 }
 
 /// At most so many bytes, cut between characters.
@@ -210,6 +242,10 @@ mod tests {
             Error::InvalidResumeToken,
             Error::MessageTooLarge { limit: 1 },
             Error::ResumeTokenExpired,
+            Error::Unauthenticated { detail: text() },
+            Error::AccessDenied { permission: text() },
+            Error::RateLimited { user: text(), class: "reads", limit: "rate", allowed: text(), retry_after: SOON },
+            Error::Overloaded { class: "reads", limit: "calls", retry_after: SOON },
             Error::NotFound { node: node.clone() },
             Error::AlreadyExists { node: node.clone() },
             Error::EtagMismatch { what, expected: text(), current: text() },
@@ -243,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn every_status_says_what_to_do_and_where_that_is_explained() {
+        for error in all_errors() {
+            let status = Status::from(error.clone());
+            let link = status.get_details_help().unwrap().links.remove(0);
+            assert!(!link.description.is_empty(), "{}", error.reason());
+            assert!(link.url.ends_with(&format!("#{}", error.reason().to_lowercase())), "{}", link.url);
+        }
+    }
+
+    #[test]
     fn every_status_names_its_reason_and_domain() {
         let status = Status::from(Error::NotFound { node: "worker-1".into() });
         let info = status.get_details_error_info().unwrap();
@@ -270,17 +316,58 @@ mod tests {
     }
 
     #[test]
+    fn a_user_who_sends_too_much_is_told_which_limit_it_is_and_when_to_try_again() {
+        let retry_after = Duration::from_nanos(12_345_678);
+        let allowed = "100 a second (200 at once)".to_owned();
+        let error = Error::RateLimited { user: "alice".into(), class: "reads", limit: "rate", allowed, retry_after };
+        let status = Status::from(error);
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((info.metadata["class"].as_str(), info.metadata["limit"].as_str()), ("reads", "rate"));
+        let violation = status.get_details_quota_failure().unwrap().violations.remove(0);
+        assert_eq!(violation.subject, "user:alice");
+        assert_eq!(violation.description, "reads: 100 a second (200 at once) are allowed");
+        assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(retry_after));
+    }
+
+    #[test]
+    fn kubernetes_throttling_is_told_apart_from_limits_of_our_own() {
+        let answer = |error: Error| {
+            let status = Status::from(error);
+            (status.code(), status.get_details_error_info().unwrap().reason)
+        };
+        let retry_after = Duration::from_secs(3);
+        let [user, allowed] = ["alice", "50 at a time"].map(str::to_owned);
+        let limited = Error::RateLimited { user, class: "reads", limit: "concurrency", allowed, retry_after };
+        let overloaded = Error::Overloaded { class: "reads", limit: "calls", retry_after };
+        assert_eq!(answer(Error::Throttled { retry_after }), (Code::Unavailable, "CLUSTER_THROTTLED".into()));
+        assert_eq!(answer(limited), (Code::ResourceExhausted, "RATE_LIMITED".into()));
+        assert_eq!(answer(overloaded), (Code::ResourceExhausted, "OVERLOADED".into()));
+    }
+
+    #[test]
     fn the_details_stay_under_4_kib_whatever_the_texts_hold() {
         let mut violations = Violations::default();
         for number in 0..1000 {
             violations.add(format!("node.metadata.labels.{number}"), "\u{fc}".repeat(100_000));
         }
         let texts = "x".repeat(1 << 20);
+        let mut few = Violations::default();
+        for number in 0..7 {
+            few.add(format!("node.spec.taints[{number}].key"), "\u{fc}".repeat(200));
+        }
         let errors = [
             Error::Invalid(violations),
+            Error::Invalid(few),
             Error::FieldConflict { node: texts.clone(), fields: texts.clone(), managers: texts.clone() },
             Error::PartiallyDeleted { deleted: 1, failed: vec![texts.clone(); 100] },
-            Error::EtagMismatch { what: texts.clone(), expected: texts.clone(), current: texts },
+            Error::EtagMismatch { what: texts.clone(), expected: texts.clone(), current: texts.clone() },
+            Error::RateLimited {
+                user: "\u{fc}".repeat(1 << 20),
+                class: "reads",
+                limit: "rate",
+                allowed: texts,
+                retry_after: SOON,
+            },
         ];
         for error in errors {
             let status = Status::from(error);

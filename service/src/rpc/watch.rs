@@ -1,10 +1,8 @@
-//! WatchNodes: a cursor on the store's log for each stream.
+//! WatchNodes: a stream for each cursor.
 //!
-//! A stream has no queue: it takes the next change when its client is ready for the next message. Promises, as etcd names
-//! them: ordered, unique, reliable (nothing is left out), resumable at any message, bookmarkable.
+//! What a client is told is the cursor's business (`cluster::store::cursor`); here it becomes messages, with bookmarks in
+//! between. A stream has no queue: it takes the next event when its client is ready for the next message.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,62 +13,49 @@ use nodeward_api::v1::watch_nodes_response::Event;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::context::NodeRpc;
 use super::read::show;
-use crate::cluster::store::{Change, NodeView, Position, Store};
+use super::request::{deadline, session};
+use super::rights::WATCH_NODES;
+use super::stream::while_allowed;
+use crate::cluster::store::cursor::{self, Cursor, Interest, Step};
+use crate::cluster::store::{Position, Store};
 use crate::error::Error;
-use crate::node::mask::ReadMask;
 use crate::node::query::{Selection, parse_read_mask};
-use crate::node::token::{Ahead, QueryHash, ResumeToken};
+use crate::node::token::ResumeToken;
 use crate::node::{Violation, Violations};
 
 const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How many changes are taken from the log at once.
-const BATCH: usize = 64;
-
-/// What every change changes: named only to those who ask for it by a mask.
-const BOOKKEEPING: [&str; 3] = ["etag", "metadata.resource_version", "metadata.managed_fields"];
+/// An age beyond which no watch lives, whatever is configured: a clock does not reach as far as a duration.
+const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Message = v1::WatchNodesResponse;
 
 /// Opens a watch.
-pub(super) fn watch(
+pub(super) async fn watch(
     rpc: &NodeRpc,
-    request: v1::WatchNodesRequest,
+    request: Request<v1::WatchNodesRequest>,
 ) -> Result<Response<BoxStream<'static, Result<Message, Status>>>, Error> {
-    let store = rpc.cluster.store();
-    let query = Query::parse(&request)?;
-    if rpc.stop.is_cancelled() {
-        return Err(Error::ShuttingDown);
-    }
-    if !store.is_ready() {
-        return Err(Error::NotReady);
-    }
-    let watch = Watch {
-        changes: store.changes(),
-        start: Start::new(store, &request, &query)?,
-        batch: VecDeque::new(),
-        store: store.clone(),
-        query,
-        ends_at: Instant::now() + jittered(rpc.watches.max_age),
-        stop: rpc.stop.clone(),
-    };
-    Ok(Response::new(watch.into_stream()))
+    let (session, deadline) = (session(&request)?, deadline(request.metadata()));
+    let permission = WATCH_NODES.on_all();
+    session.require(permission.clone(), deadline).await?;
+    let end = rpc.stop.child_token();
+    let watch = Watch::open(rpc.cluster.store(), request.get_ref(), rpc.watches.max_age, end.clone())?;
+    let ended = async move { session.ended(permission).await };
+    Ok(Response::new(while_allowed(watch.into_stream(), end, ended)))
 }
 
 /// A tenth more or less, so that the clients of a replica don't all come back at once.
 fn jittered(age: Duration) -> Duration {
-    age.mul_f64(rand::random_range(0.9..1.1))
+    age.min(LONGEST_AGE).mul_f64(rand::random_range(0.9..1.1))
 }
 
-/// What a watch is about.
+/// A request, understood.
 struct Query {
-    selection: Selection,
-    mask: ReadMask,
-    hash: QueryHash,
+    interest: Interest,
     bookmark_interval: Duration,
 }
 
@@ -85,39 +70,22 @@ impl Query {
         }
         match (selection, mask, bookmark_interval) {
             (Some(selection), Some(mask), Some(bookmark_interval)) if violations.0.is_empty() => {
-                let hash = selection.hash(&mask.to_string());
-                Ok(Self { selection, mask, hash, bookmark_interval })
+                Ok(Self { interest: Interest::new(selection, mask), bookmark_interval })
             }
             _ => Err(violations),
         }
     }
 
-    /// The message of a change, if the watch shows it.
-    fn show(&self, change: &Change) -> Result<Option<v1::NodeChange>, Error> {
-        let matches = |view: &Arc<NodeView>| self.selection.matches(view.object());
-        let was_in = change.before.as_ref().is_some_and(matches);
-        let is_in = !change.deleted && matches(&change.after);
-        let r#type = match (was_in, is_in) {
-            (false, false) => return Ok(None),
-            (false, true) => Type::Added,
-            (true, false) => Type::Deleted,
-            (true, true) => Type::Modified,
-        };
-        let changed_paths = match (&change.before, r#type) {
-            (Some(before), Type::Modified) => {
-                let (before, after) = (before.encoded(), change.after.encoded());
-                if !self.mask.shows_change(before, after) {
-                    return Ok(None);
-                }
-                let mut paths = self.mask.changed_paths(before, after);
-                if self.mask.paths().is_empty() {
-                    paths.retain(|path| !BOOKKEEPING.contains(&path.as_str()));
-                }
-                paths
+    /// Where the watch begins.
+    fn cursor(self, store: Store, request: &v1::WatchNodesRequest) -> Result<Cursor, Error> {
+        match request.resume_token.as_str() {
+            "" if request.skip_snapshot => Ok(Cursor::at_the_end(store, self.interest)),
+            "" => Ok(Cursor::at_the_beginning(store, self.interest)),
+            token => {
+                let token = ResumeToken::decode(token, self.interest.query()).ok_or(Error::InvalidResumeToken)?;
+                Cursor::resume(store, self.interest, token)
             }
-            _ => Vec::new(),
-        };
-        Ok(Some(v1::NodeChange { r#type: r#type.into(), node: Some(show(&change.after, &self.mask)?), changed_paths }))
+        }
     }
 }
 
@@ -128,147 +96,16 @@ fn bookmark_interval(interval: Option<&prost_types::Duration>) -> Result<Duratio
     interval.ok_or_else(|| Violation::new("bookmark_interval", "must be from 1 s to 10 min"))
 }
 
-/// What is sent before the changes as they come.
-#[derive(Default)]
-struct Start {
-    /// The changes since a token that was given while the snapshot was being sent, of the nodes that it had reached.
-    catch_up: VecDeque<Arc<Change>>,
-    /// Where in the log they begin, and the resource version up to which the client knows everything there.
-    catch_up_from: (Position, u64),
-    /// The nodes that are still to be sent.
-    snapshot: VecDeque<Arc<NodeView>>,
-    /// The last node of the snapshot that the client has.
-    snapshot_after: Option<String>,
-    /// Whether the end of a snapshot is still to be announced, and how many nodes it held.
-    announce: Option<i32>,
-    /// From where on the changes follow.
-    position: Position,
-    /// The resource version up to which the client knows everything at `position`.
-    version: u64,
-    /// What the client knows besides, from another server that was ahead of this one.
-    seen: Seen,
-}
-
-/// Changes that a client knows already.
-#[derive(Default)]
-struct Seen {
-    /// All up to this resource version.
-    version: u64,
-    /// Those of some nodes even further.
-    ahead: Vec<Ahead>,
-}
-
-impl Seen {
-    /// Up to which resource version a client knows everything after a change, if it was this version before. 0 within the
-    /// differences after a gap: there is none from which another server could go on.
-    fn version_after(&self, change: &Change, version: u64) -> u64 {
-        match change.resume_version {
-            Some(after) => version.max(after),
-            None if change.version <= self.version => version,
-            None => 0,
-        }
-    }
-
-    /// Whether only differences are known here of the time up to which the client knows everything: what it knows may be
-    /// gone without being one of them.
-    fn is_lost(&self, store: &Store) -> bool {
-        let mut versions = self.ahead.iter().map(|ahead| ahead.version).chain([self.version]);
-        versions.any(|version| store.is_within_gap(version))
-    }
-
-    fn holds(&self, change: &Change) -> bool {
-        let of_node = |ahead: &Ahead| change.after.name() <= ahead.until.as_str() && change.version <= ahead.version;
-        change.version <= self.version || self.ahead.iter().any(of_node)
-    }
-}
-
-impl Start {
-    fn new(store: &Store, request: &v1::WatchNodesRequest, query: &Query) -> Result<Self, Error> {
-        if request.resume_token.is_empty() {
-            let snapshot = store.snapshot();
-            let start = Self { position: snapshot.position, version: snapshot.version, ..Self::default() };
-            return Ok(if request.skip_snapshot {
-                start
-            } else {
-                Self { snapshot: query.matching(snapshot.nodes), announce: Some(0), ..start }
-            });
-        }
-        let token = ResumeToken::decode(&request.resume_token, query.hash).ok_or(Error::InvalidResumeToken)?;
-        let start = Self::resume(store, &token)?;
-        match token.snapshot_after {
-            None => Ok(start),
-            Some(after) => start.within_snapshot(store, query, after),
-        }
-    }
-
-    /// Goes on from a token: exactly on the server that gave it, by the resource version on any other.
-    fn resume(store: &Store, token: &ResumeToken) -> Result<Self, Error> {
-        let position = if token.instance == store.instance() {
-            Position(token.position)
-        } else {
-            store.position_after(token.version).map_err(|_| Error::ResumeTokenExpired)?
-        };
-        if position > store.head().0 {
-            return Err(Error::InvalidResumeToken);
-        }
-        store.changes_from(position, 1).map_err(|_| Error::ResumeTokenExpired)?;
-        let seen = Seen { version: token.version, ahead: token.ahead.clone() };
-        if seen.is_lost(store) {
-            return Err(Error::ResumeTokenExpired);
-        }
-        Ok(Self { position, version: token.version, seen, ..Self::default() })
-    }
-
-    /// Goes on within a snapshot: the nodes that were sent are brought up to date by their changes, the others are sent
-    /// as they are now.
-    fn within_snapshot(self, store: &Store, query: &Query, after: String) -> Result<Self, Error> {
-        let now = store.snapshot();
-        let span = (now.position.0 - self.position.0) as usize;
-        let catch_up = store.changes_from(self.position, span).map_err(|_| Error::ResumeTokenExpired)?;
-        let rest = now.nodes.into_iter().filter(|view| view.name() > after.as_str()).collect();
-        let mut seen = self.seen;
-        if seen.version > now.version {
-            // This server lags behind: what it sends now is older than what was sent before.
-            seen.ahead.push(Ahead { until: after.clone(), version: seen.version });
-            seen.version = now.version;
-        }
-        Ok(Self {
-            catch_up: catch_up.into(),
-            catch_up_from: (self.position, self.version),
-            snapshot: query.matching(rest),
-            snapshot_after: Some(after),
-            announce: Some(0),
-            position: now.position,
-            version: now.version,
-            seen,
-        })
-    }
-}
-
-impl Query {
-    fn matching(&self, nodes: Vec<Arc<NodeView>>) -> VecDeque<Arc<NodeView>> {
-        nodes.into_iter().filter(|view| self.selection.matches(view.object())).collect()
-    }
-}
-
 /// One stream.
 struct Watch {
-    store: Store,
+    cursor: Cursor,
     changes: watch::Receiver<Option<Position>>,
-    query: Query,
-    start: Start,
-    /// Changes that were taken from the log: they begin at `start.position`.
-    batch: VecDeque<Arc<Change>>,
+    bookmark_interval: Duration,
+    /// Whether it is to begin with a bookmark: without a snapshot it may be long before its client has anything to resume
+    /// from.
+    is_to_greet: bool,
     ends_at: Instant,
     stop: CancellationToken,
-}
-
-/// What a stream does next.
-enum Step {
-    Send(Box<Message>),
-    /// Nothing to send of this: go on.
-    Skip,
-    Wait,
 }
 
 /// Why a stream has waited long enough.
@@ -279,6 +116,29 @@ enum Woken {
 }
 
 impl Watch {
+    fn open(
+        store: &Store,
+        request: &v1::WatchNodesRequest,
+        max_age: Duration,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let query = Query::parse(request)?;
+        if stop.is_cancelled() {
+            return Err(Error::ShuttingDown);
+        }
+        if !store.is_ready() {
+            return Err(Error::NotReady);
+        }
+        Ok(Self {
+            changes: store.changes(),
+            bookmark_interval: query.bookmark_interval,
+            is_to_greet: request.skip_snapshot || !request.resume_token.is_empty(),
+            cursor: query.cursor(store.clone(), request)?,
+            ends_at: Instant::now() + jittered(max_age),
+            stop,
+        })
+    }
+
     fn into_stream(self) -> BoxStream<'static, Result<Message, Status>> {
         stream::unfold(Some(self), |watch| async move {
             let mut watch = watch?;
@@ -293,17 +153,21 @@ impl Watch {
 
     /// The next message, and whether it is the last.
     async fn next(&mut self) -> Result<(Message, bool), Error> {
-        let bookmark_at = Instant::now() + self.query.bookmark_interval;
+        let bookmark_at = Instant::now() + self.bookmark_interval;
         loop {
             if self.is_over() {
                 return Ok((self.bookmark(), true));
             }
-            match self.step()? {
-                Step::Send(message) => return Ok((*message, false)),
+            if std::mem::take(&mut self.is_to_greet) {
+                return Ok((self.bookmark(), false));
+            }
+            // Marked as seen before the store is read: what comes in between wakes the wait.
+            self.changes.mark_unchanged();
+            match self.cursor.step()? {
+                Step::Event(event) => return Ok((self.message(self.event(event)?), false)),
                 // Somebody else's turn: there may be many changes that this watch does not show.
-                Step::Skip if self.batch.is_empty() => tokio::task::yield_now().await,
-                Step::Skip => {}
-                Step::Wait => match self.wait(bookmark_at).await {
+                Step::Skipped => tokio::task::yield_now().await,
+                Step::Nothing => match self.wait(bookmark_at).await {
                     Woken::Changes => {}
                     Woken::Bookmark => return Ok((self.bookmark(), false)),
                     Woken::End => return Ok((self.bookmark(), true)),
@@ -325,86 +189,93 @@ impl Watch {
         }
     }
 
-    fn step(&mut self) -> Result<Step, Error> {
-        if let Some(change) = self.start.catch_up.pop_front() {
-            return self.catch_up(&change);
-        }
-        if let Some(view) = self.start.snapshot.pop_front() {
-            return self.send_snapshot(&view);
-        }
-        if let Some(node_count) = self.start.announce.take() {
-            self.start.snapshot_after = None;
-            return Ok(self.send(Event::SnapshotComplete(v1::SnapshotComplete { node_count })));
-        }
-        if self.batch.is_empty() {
-            // Marked as seen before the log is read: what comes in between wakes the wait.
-            self.changes.mark_unchanged();
-            let batch = self.store.changes_from(self.start.position, BATCH);
-            self.batch = batch.map_err(|_| Error::ResumeTokenExpired)?.into();
-            // Afterwards, since a gap is known no later than its differences.
-            if self.start.seen.is_lost(&self.store) {
-                return Err(Error::ResumeTokenExpired);
-            }
-        }
-        match self.batch.pop_front() {
-            Some(change) => self.send_change(&change),
-            None => Ok(Step::Wait),
-        }
-    }
-
-    fn catch_up(&mut self, change: &Change) -> Result<Step, Error> {
-        let (position, version) = self.start.catch_up_from;
-        self.start.catch_up_from = (Position(position.0 + 1), self.start.seen.version_after(change, version));
-        let was_sent = self.start.snapshot_after.as_deref().is_some_and(|after| change.after.name() <= after);
-        if !was_sent || self.start.seen.holds(change) {
-            return Ok(Step::Skip);
-        }
-        let shown = self.query.show(change)?;
-        Ok(shown.map_or(Step::Skip, |change| self.send(Event::Change(change))))
-    }
-
-    fn send_snapshot(&mut self, view: &NodeView) -> Result<Step, Error> {
-        self.start.snapshot_after = Some(view.name().to_owned());
-        self.start.announce = self.start.announce.map(|count| count + 1);
-        let node = Some(show(view, &self.query.mask)?);
-        Ok(self.send(Event::Change(v1::NodeChange { r#type: Type::Added.into(), node, changed_paths: Vec::new() })))
-    }
-
-    fn send_change(&mut self, change: &Change) -> Result<Step, Error> {
-        self.start.position.0 += 1;
-        self.start.version = self.start.seen.version_after(change, self.start.version);
-        if self.start.seen.holds(change) {
-            return Ok(Step::Skip);
-        }
-        let shown = self.query.show(change)?;
-        Ok(shown.map_or(Step::Skip, |change| self.send(Event::Change(change))))
-    }
-
-    /// Says that nothing has happened up to here; at the end of the log, up to what the store has heard of.
+    /// Says that nothing has happened up to here.
     fn bookmark(&mut self) -> Message {
-        let (position, version) = self.store.head();
-        if position == self.start.position && self.start.snapshot_after.is_none() {
-            self.start.version = self.start.version.max(version);
-        }
-        message(Event::Bookmark(v1::Bookmark {}), &self.token())
+        self.cursor.catch_up();
+        self.message(Event::Bookmark(v1::Bookmark {}))
     }
 
-    fn send(&self, event: Event) -> Step {
-        Step::Send(Box::new(message(event, &self.token())))
+    fn message(&self, event: Event) -> Message {
+        Message { event: Some(event), resume_token: self.cursor.token().encode() }
     }
 
-    /// The token of a client that has all that was sent so far.
-    fn token(&self) -> ResumeToken {
-        let start = &self.start;
-        let (position, version) =
-            if start.catch_up.is_empty() { (start.position, start.version) } else { start.catch_up_from };
-        let mut token = ResumeToken::new(self.store.instance(), position.0, version, self.query.hash);
-        token.snapshot_after = start.snapshot_after.clone();
-        token.ahead = start.seen.ahead.iter().filter(|ahead| ahead.version > version).cloned().collect();
-        token
+    /// The event as the watch shows it.
+    fn event(&self, event: cursor::Event) -> Result<Event, Error> {
+        let interest = self.cursor.interest();
+        let (r#type, view, changed_paths) = match event {
+            cursor::Event::Added(view) => (Type::Added, view, Vec::new()),
+            cursor::Event::Deleted(view) => (Type::Deleted, view, Vec::new()),
+            cursor::Event::Modified { before, after } => {
+                let changed_paths = interest.changed_paths(&before, &after);
+                (Type::Modified, after, changed_paths)
+            }
+            cursor::Event::SnapshotComplete { node_count } => {
+                return Ok(Event::SnapshotComplete(v1::SnapshotComplete { node_count }));
+            }
+        };
+        let node = Some(show(&view, interest.mask())?);
+        Ok(Event::Change(v1::NodeChange { r#type: r#type.into(), node, changed_paths }))
     }
 }
 
-fn message(event: Event, token: &ResumeToken) -> Message {
-    Message { event: Some(event), resume_token: token.encode() }
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+
+    use super::*;
+
+    fn store() -> Store {
+        let mut node = Node::default();
+        node.metadata.name = Some("a".to_owned());
+        Store::holding(vec![node], 10)
+    }
+
+    fn open(store: &Store, request: &v1::WatchNodesRequest) -> Watch {
+        Watch::open(store, request, Duration::from_secs(60), CancellationToken::new()).unwrap()
+    }
+
+    async fn next(watch: &mut Watch) -> Message {
+        let (message, is_last) = watch.next().await.unwrap();
+        assert!(!is_last);
+        message
+    }
+
+    fn is_bookmark(message: &Message) -> bool {
+        matches!(message.event, Some(Event::Bookmark(_)))
+    }
+
+    #[tokio::test]
+    async fn a_watch_with_a_snapshot_begins_with_it() {
+        let mut watch = open(&store(), &v1::WatchNodesRequest::default());
+        assert!(matches!(next(&mut watch).await.event, Some(Event::Change(_))));
+    }
+
+    #[tokio::test]
+    async fn a_watch_without_a_snapshot_begins_with_a_bookmark_to_resume_from() {
+        let store = store();
+        let request = v1::WatchNodesRequest { skip_snapshot: true, ..Default::default() };
+        let bookmark = next(&mut open(&store, &request)).await;
+        assert!(is_bookmark(&bookmark));
+
+        let request = v1::WatchNodesRequest { resume_token: bookmark.resume_token, ..Default::default() };
+        assert!(is_bookmark(&next(&mut open(&store, &request)).await));
+    }
+
+    #[tokio::test]
+    async fn a_resumed_watch_goes_on_after_its_first_bookmark() {
+        let store = store();
+        let added = next(&mut open(&store, &v1::WatchNodesRequest::default())).await;
+        let request = v1::WatchNodesRequest { resume_token: added.resume_token, ..Default::default() };
+        let mut watch = open(&store, &request);
+        let bookmark = next(&mut watch).await;
+        assert!(is_bookmark(&bookmark));
+        assert_eq!(bookmark.resume_token, request.resume_token, "it is still where it was");
+        assert!(matches!(next(&mut watch).await.event, Some(Event::SnapshotComplete(_))));
+    }
+
+    #[tokio::test]
+    async fn a_watch_may_be_meant_to_live_for_ever() {
+        let forever = Watch::open(&store(), &v1::WatchNodesRequest::default(), Duration::MAX, CancellationToken::new());
+        assert!(!forever.unwrap().is_over());
+    }
 }

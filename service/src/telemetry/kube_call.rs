@@ -1,75 +1,97 @@
-//! One call to Kubernetes: what it is about, and its span.
+//! One call to Kubernetes: what it is about, its span and its time.
 
 use std::error::Error;
 use std::io;
 
 use http::{Method, Request, StatusCode};
+use opentelemetry::KeyValue;
 use opentelemetry::trace::Status as SpanStatus;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::kube_metrics::{KubeMetrics, Stopwatch};
 use super::names;
 
 /// A call that isn't answered yet. Dropped, it counts as cancelled.
 pub(super) struct KubeCall {
-    span: Span,
+    /// None if the call is part of no sampled trace.
+    span: Option<Span>,
+    stopwatch: Stopwatch,
     open: bool,
 }
 
 impl KubeCall {
-    /// Starts the span of a call.
-    pub fn begin<B>(request: &Request<B>, server: &(String, u16)) -> Self {
+    /// Starts the measuring of a call, and its span if it is `sampled`.
+    pub fn begin<B>(request: &Request<B>, server: &(String, u16), metrics: &KubeMetrics, sampled: bool) -> Self {
         let target = Target::of(request.uri().path());
-        let resource = target.resource();
-        let method = request.method().as_str();
-        let name = match &resource {
-            Some(resource) => format!("{method} {resource}"),
-            None => method.to_owned(),
-        };
-        let span = info_span!("kubernetes", otel.name = name, otel.kind = "client");
-        span.set_attribute(names::HTTP_REQUEST_METHOD, method.to_owned());
-        span.set_attribute(names::SERVER_ADDRESS, server.0.clone());
-        span.set_attribute(names::SERVER_PORT, i64::from(server.1));
-        span.set_attribute(names::URL_TEMPLATE, target.template());
-        if let Some(resource) = resource {
-            span.set_attribute(names::KUBERNETES_RESOURCE, resource);
-            span.set_attribute(names::KUBERNETES_VERB, verb(request, target.name.is_some()));
-        }
-        target.describe(&span);
-        Self { span, open: true }
+        let what = measured(request, &target, server);
+        let span = sampled.then(|| begin_span(request.method(), &target, &what));
+        Self { span, stopwatch: metrics.start(what), open: true }
     }
 
-    pub fn span(&self) -> &Span {
-        &self.span
+    pub fn span(&self) -> Option<&Span> {
+        self.span.as_ref()
     }
 
     /// Kubernetes has answered.
     pub fn answered(mut self, status: StatusCode) {
-        self.open = false;
-        self.span.set_attribute(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
-        if status.is_client_error() || status.is_server_error() {
-            self.error(status.as_str());
-        }
+        let refused = status.is_client_error() || status.is_server_error();
+        self.end(Some(status), refused.then(|| status.as_str()));
     }
 
     /// There is no answer.
     pub fn failed(mut self, error: &(dyn Error + 'static)) {
-        self.open = false;
-        self.error(kind(error));
+        self.end(None, Some(kind(error)));
     }
 
-    fn error(&self, kind: &str) {
-        self.span.set_attribute(names::ERROR_TYPE, kind.to_owned());
-        self.span.set_status(SpanStatus::error(""));
+    fn end(&mut self, status: Option<StatusCode>, error: Option<&str>) {
+        self.open = false;
+        self.stopwatch.stop(status, error);
+        let Some(span) = &self.span else { return };
+        if let Some(status) = status {
+            span.set_attribute(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+        }
+        if let Some(error) = error {
+            span.set_attribute(names::ERROR_TYPE, error.to_owned());
+            span.set_status(SpanStatus::error(""));
+        }
     }
 }
 
 impl Drop for KubeCall {
     fn drop(&mut self) {
         if self.open {
-            self.error(names::CANCELLED);
+            self.end(None, Some(names::CANCELLED));
         }
     }
+}
+
+/// What both the span and the metric say of a call: nothing of which there are many.
+fn measured<B>(request: &Request<B>, target: &Target<'_>, server: &(String, u16)) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        KeyValue::new(names::HTTP_REQUEST_METHOD, request.method().as_str().to_owned()),
+        KeyValue::new(names::SERVER_ADDRESS, server.0.clone()),
+        KeyValue::new(names::SERVER_PORT, i64::from(server.1)),
+    ];
+    if let Some(resource) = target.resource() {
+        attributes.push(KeyValue::new(names::KUBERNETES_RESOURCE, resource));
+        attributes.push(KeyValue::new(names::KUBERNETES_VERB, verb(request, target.name.is_some())));
+    }
+    attributes
+}
+
+fn begin_span(method: &Method, target: &Target<'_>, what: &[KeyValue]) -> Span {
+    let name = match target.resource() {
+        Some(resource) => format!("{method} {resource}"),
+        None => method.to_string(),
+    };
+    let span = info_span!("kubernetes", otel.name = name, otel.kind = "client");
+    for attribute in what {
+        span.set_attribute(attribute.key.clone(), attribute.value.clone());
+    }
+    span.set_attribute(names::URL_TEMPLATE, target.template());
+    target.describe(&span);
+    span
 }
 
 /// A kind of transport error: few values, nothing of the message.

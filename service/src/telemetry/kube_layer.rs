@@ -1,8 +1,9 @@
-//! The span of each call to Kubernetes, and what Kubernetes is told of the trace and the audit record it belongs to: a
-//! tower layer of the Kubernetes client.
+//! The span of each call to Kubernetes, what is measured of it, and what Kubernetes is told of the trace and the audit
+//! record it belongs to: a tower layer of the Kubernetes client.
 //!
 //! A call gets a span if it is part of a sampled trace. The reads that the server makes for itself, such as the watches
 //! that feed its caches, are part of none. The span ends with the head of the answer, so a watch's is that of its opening.
+//! Every call is measured, up to the same moment.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,15 +12,17 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, Uri};
 use kube::client::Body;
 use opentelemetry::Context as TraceContext;
+use opentelemetry::metrics::Meter;
 use opentelemetry::trace::TraceContextExt as _;
 use tower::buffer::Buffer;
 use tower::{BoxError, Layer, Service};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 use super::kube_call::KubeCall;
-use super::{names, propagation};
+use super::kube_metrics::KubeMetrics;
+use super::{metrics, names, propagation};
 
 /// As many calls as the Kubernetes client itself lets wait.
 const BUFFER: usize = 1024;
@@ -33,10 +36,18 @@ pub async fn with_audit_id<F: Future>(id: Uuid, future: F) -> F::Output {
     AUDIT_ID.scope(id, future).await
 }
 
-/// Makes the spans of calls to Kubernetes; for `kube::client::ClientBuilder::with_layer`, within a tokio runtime.
+/// Makes the spans of calls to Kubernetes and measures them; for `kube::client::ClientBuilder::with_layer`, within a tokio
+/// runtime.
 #[derive(Debug, Clone)]
 pub struct KubeTraceLayer {
+    observer: Observer,
+}
+
+/// What is known of calls beforehand, and where they are measured.
+#[derive(Debug, Clone)]
+struct Observer {
     server: Arc<(String, u16)>,
+    metrics: KubeMetrics,
 }
 
 impl KubeTraceLayer {
@@ -44,7 +55,14 @@ impl KubeTraceLayer {
     pub fn new(url: &Uri) -> Self {
         let usual = if url.scheme_str() == Some("http") { 80 } else { 443 };
         let port = url.port_u16().unwrap_or(usual);
-        Self { server: Arc::new((url.host().unwrap_or_default().to_owned(), port)) }
+        let server = Arc::new((url.host().unwrap_or_default().to_owned(), port));
+        Self { observer: Observer { server, metrics: KubeMetrics::new(&metrics::meter()) } }
+    }
+
+    /// Measures with instruments of this meter, not with those of the process.
+    pub fn measured_by(mut self, meter: &Meter) -> Self {
+        self.observer.metrics = KubeMetrics::new(meter);
+        self
     }
 }
 
@@ -60,7 +78,7 @@ where
         // The client calls its services in a task of its own, where neither the span nor the audit id of the caller are
         // known, but lets the caller wait for the future. So that the future can do all the work, it takes a service of
         // its own with it, which a buffer makes possible.
-        KubeTrace { inner: Buffer::new(inner, BUFFER), server: Arc::clone(&self.server) }
+        KubeTrace { inner: Buffer::new(inner, BUFFER), observer: self.observer.clone() }
     }
 }
 
@@ -68,7 +86,7 @@ where
 #[derive(Debug, Clone)]
 pub struct KubeTrace<S> {
     inner: S,
-    server: Arc<(String, u16)>,
+    observer: Observer,
 }
 
 impl<S, T: 'static> Service<Request<Body>> for KubeTrace<S>
@@ -88,28 +106,22 @@ where
         let next = self.inner.clone();
         // The one that is ready, not its clone.
         let ready = std::mem::replace(&mut self.inner, next);
-        Box::pin(traced(ready, request, Arc::clone(&self.server)))
+        Box::pin(traced(ready, request, self.observer.clone()))
     }
 }
 
-async fn traced<S, T>(
-    mut service: S,
-    mut request: Request<Body>,
-    server: Arc<(String, u16)>,
-) -> Result<Response<T>, BoxError>
+async fn traced<S, T>(mut service: S, mut request: Request<Body>, observer: Observer) -> Result<Response<T>, BoxError>
 where
     S: Service<Request<Body>, Response = Response<T>, Error = BoxError>,
 {
     name_audit(&mut request);
     let caller = TraceContext::current();
-    if !caller.span().span_context().is_sampled() {
-        propagation::inject(&caller, request.headers_mut());
-        return service.call(request).await;
-    }
-    let call = KubeCall::begin(&request, &server);
-    propagation::inject(&call.span().context(), request.headers_mut());
-    let answer = call.span().in_scope(|| service.call(request));
-    let answer = answer.instrument(call.span().clone()).await;
+    let sampled = caller.span().span_context().is_sampled();
+    let call = KubeCall::begin(&request, &observer.server, &observer.metrics, sampled);
+    propagation::inject(&call.span().map_or(caller, Span::context), request.headers_mut());
+    // Without one of its own, a call stays in the span of its caller.
+    let span = call.span().cloned().unwrap_or_else(Span::none);
+    let answer = span.in_scope(|| service.call(request)).instrument(span).await;
     match &answer {
         Ok(response) => call.answered(response.status()),
         Err(error) => call.failed(error.as_ref()),

@@ -11,6 +11,9 @@ use prost_types::method_options::IdempotencyLevel;
 /// The packages whose methods change nodes if the contract doesn't say that they have no side effects.
 const PACKAGE: &str = "nodeward.v1";
 
+/// The package of the health service.
+const HEALTH_PACKAGE: &str = "grpc.health.v1";
+
 /// The number of `MethodOptions.idempotency_level` in descriptor.proto.
 const IDEMPOTENCY_LEVEL: u32 = 34;
 
@@ -28,20 +31,40 @@ static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {
 
 /// An RPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Method {
-    /// Whether it may change nodes.
-    pub mutates: bool,
+pub(crate) struct Method {
+    /// What it is for.
+    pub class: Class,
     /// Whether its answer, or its request, is a stream.
     pub streams: bool,
 }
 
+/// What an RPC is for: calls are sampled and limited by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Asks for what is now. Reflection, whose stream only carries questions and answers, is one of these.
+    Read,
+    /// Asks for what happens from now on, with a stream that stays open.
+    Watch,
+    /// May change something.
+    Mutation,
+    /// Asks whether the server is well.
+    Health,
+}
+
+impl Method {
+    /// Whether it may change nodes.
+    pub fn mutates(self) -> bool {
+        self.class == Class::Mutation
+    }
+}
+
 /// The RPC `full_name`, for example `nodeward.v1.NodeService/CordonNode`, with its name. None if there is no such RPC.
-pub(super) fn lookup(full_name: &str) -> Option<(&'static str, Method)> {
+pub(crate) fn lookup(full_name: &str) -> Option<(&'static str, Method)> {
     METHODS.get_key_value(full_name).map(|(name, method)| (name.as_str(), *method))
 }
 
 /// Reads the descriptors, so that the first call doesn't have to.
-pub(super) fn prepare() {
+pub(crate) fn prepare() {
     LazyLock::force(&METHODS);
 }
 
@@ -58,9 +81,15 @@ fn path(method: &MethodDescriptor) -> String {
 }
 
 fn describe(method: &MethodDescriptor) -> Method {
-    Method {
-        mutates: method.parent_service().package_name() == PACKAGE && !has_no_side_effects(method),
-        streams: method.is_server_streaming() || method.is_client_streaming(),
+    Method { class: class(method), streams: method.is_server_streaming() || method.is_client_streaming() }
+}
+
+fn class(method: &MethodDescriptor) -> Class {
+    match method.parent_service().package_name() {
+        PACKAGE if !has_no_side_effects(method) => Class::Mutation,
+        PACKAGE if method.is_server_streaming() => Class::Watch,
+        HEALTH_PACKAGE => Class::Health,
+        _ => Class::Read,
     }
 }
 
@@ -82,13 +111,13 @@ mod tests {
 
     #[test]
     fn what_has_side_effects_in_the_contract_mutates() {
-        let mutating = names(|method| method.mutates);
+        let mutating = names(|method| method.mutates());
         for name in ["CreateNode", "UpdateNode", "PatchNode", "DeleteNodes", "CordonNode", "UncordonNode"] {
             assert!(mutating.contains(&format!("nodeward.v1.NodeService/{name}").as_str()), "{name}: {mutating:?}");
         }
         for name in ["GetNode", "ListNodes", "WatchNodes"] {
             let (_, method) = lookup(&format!("nodeward.v1.NodeService/{name}")).unwrap();
-            assert!(!method.mutates, "{name}");
+            assert!(!method.mutates(), "{name}");
         }
     }
 
@@ -104,6 +133,20 @@ mod tests {
             assert!(streaming.contains(&name), "{name}: {streaming:?}");
         }
         assert!(!streaming.contains(&"grpc.health.v1.Health/Check"));
+    }
+
+    #[test]
+    fn the_class_tells_reads_watches_and_health_apart() {
+        for (name, class) in [
+            ("nodeward.v1.NodeService/GetNode", Class::Read),
+            ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Class::Read),
+            ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Class::Read),
+            ("nodeward.v1.NodeService/WatchNodes", Class::Watch),
+            ("grpc.health.v1.Health/Check", Class::Health),
+            ("grpc.health.v1.Health/Watch", Class::Health),
+        ] {
+            assert_eq!(lookup(name).unwrap().1.class, class, "{name}");
+        }
     }
 
     #[test]

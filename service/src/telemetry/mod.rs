@@ -1,10 +1,14 @@
-//! Traces and logs: one trace for each change that the server makes, from its caller through to Kubernetes.
+//! Traces, metrics and logs: one trace for each change that the server makes, from its caller through to Kubernetes, and
+//! numbers of all that it does.
 //!
 //! - [`init`] starts it, with what [`TelemetryOptions`] say; [`Telemetry::shutdown`] ends it.
-//! - [`RpcTraceLayer`] goes around the gRPC services: it makes the span of each call and names its trace in the answer.
-//! - [`KubeTraceLayer`] goes around the Kubernetes client: it makes the span of each of its calls and sends the trace along.
+//! - [`RpcTraceLayer`] goes around the gRPC services: it makes the span of each call, names its trace in the answer, and
+//!   measures it.
+//! - [`KubeTraceLayer`] goes around the Kubernetes client: it makes the span of each of its calls, sends the trace along,
+//!   and measures it.
 //! - [`MutationSpan`] is how the code that changes nodes says what it does; [`with_audit_id`] is how Kubernetes' audit log
 //!   and ours are joined.
+//! - [`meter`] is where all rooms take their instruments from: [`metrics`] says how.
 //!
 //! ```no_run
 //! # use nodeward_server::telemetry::{self, KubeTraceLayer, RpcTraceLayer, TelemetryOptions};
@@ -21,22 +25,41 @@
 //!
 //! What is not in [`names`] is in no trace: headers, messages and objects stay out of it.
 
+mod cache_metrics;
 mod exporter;
 mod kube_call;
 mod kube_layer;
-mod methods;
+mod kube_metrics;
+mod log;
+pub(crate) mod methods;
+pub mod metrics;
 mod mutation;
 pub mod names;
 mod options;
 mod propagation;
+mod resource;
 mod rpc_call;
 mod rpc_layer;
+mod rpc_metrics;
+mod rpc_status;
+mod rpc_stream;
 mod sampler;
 mod setup;
+mod spans;
 
+pub use cache_metrics::{ObservedCache, count_relist, observe_cache};
 pub use kube_layer::{KubeTrace, KubeTraceLayer, with_audit_id};
+pub use metrics::{Metrics, meter};
 pub use mutation::{MutationSpan, Outcome};
-pub use options::{LogFormat, TelemetryOptions};
+pub use options::{LogFormat, MetricsExporter, TelemetryOptions};
 pub use rpc_layer::{ResponseFuture, RpcTrace, RpcTraceLayer, TracedBody};
 pub use sampler::MutationSampler;
 pub use setup::{Telemetry, init};
+
+/// Says on the span of the present call who is calling; nothing, if that is nobody in particular.
+pub fn caller(username: &str) {
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    if !username.is_empty() {
+        tracing::Span::current().set_attribute(names::USER_ID, username.to_owned());
+    }
+}

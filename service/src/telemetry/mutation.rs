@@ -10,16 +10,18 @@ use super::names;
 
 /// The longest text taken over from a request, in bytes.
 const MAX_TEXT: usize = 1024;
-/// The most paths of changed fields taken over.
-const MAX_FIELDS: usize = 64;
+/// The most paths of changed fields, or names of nodes, taken over.
+const MAX_TEXTS: usize = 64;
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The node is not as it was (or wouldn't be, if the change was only tried).
+    /// The node is not as it was.
     Changed,
     /// The node was as it should be already.
     Unchanged,
+    /// The change was only tried, and would be made.
+    Validated,
     /// The same request had been carried out before.
     Replayed,
     /// Nothing was done, or not all of it.
@@ -32,6 +34,7 @@ impl Outcome {
         match self {
             Self::Changed => "changed",
             Self::Unchanged => "unchanged",
+            Self::Validated => "validated",
             Self::Replayed => "replayed",
             Self::Failed => "failed",
         }
@@ -63,6 +66,12 @@ impl MutationSpan {
         self.text(names::K8S_NODE_NAME, name)
     }
 
+    /// The nodes that have changed, by their names: how many, and which.
+    pub fn nodes<T: AsRef<str>>(&self, names: &[T]) -> &Self {
+        self.span.set_attribute(names::NODE_COUNT, i64::try_from(names.len()).unwrap_or(i64::MAX));
+        self.texts(names::NODE_NAMES, names)
+    }
+
     /// The uid of that node.
     pub fn node_uid(&self, uid: &str) -> &Self {
         self.text(names::K8S_NODE_UID, uid)
@@ -76,9 +85,7 @@ impl MutationSpan {
 
     /// The paths of the fields that have changed.
     pub fn changed_fields<T: AsRef<str>>(&self, paths: impl IntoIterator<Item = T>) -> &Self {
-        let paths = paths.into_iter().take(MAX_FIELDS).map(|path| StringValue::from(short(path.as_ref()))).collect();
-        self.span.set_attribute(names::CHANGED_FIELDS, Value::Array(Array::String(paths)));
-        self
+        self.texts(names::CHANGED_FIELDS, paths)
     }
 
     /// How it ended. Only the first time counts. That a call was answered with an error is said without it
@@ -88,6 +95,12 @@ impl MutationSpan {
             Some(record) => record.outcome(&self.span, outcome),
             None => self.span.set_attribute(names::OUTCOME, outcome.as_str()),
         }
+        self
+    }
+
+    fn texts<T: AsRef<str>>(&self, name: &'static str, texts: impl IntoIterator<Item = T>) -> &Self {
+        let texts = texts.into_iter().take(MAX_TEXTS).map(|text| StringValue::from(short(text.as_ref()))).collect();
+        self.span.set_attribute(name, Value::Array(Array::String(texts)));
         self
     }
 

@@ -32,6 +32,14 @@ pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 /// The port that goes with [`NETWORK_PEER_ADDRESS`].
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 
+/// The name of the meter of all of the server's metrics.
+pub const METER: &str = "nodeward";
+/// Whether changes are sent to Kubernetes in the caller's name (1) or in the server's (0).
+pub const IMPERSONATION: &str = "nodeward.kubernetes.impersonation";
+
+/// The user name of the caller.
+pub const USER_ID: &str = "user.id";
+
 /// The HTTP method of a call to Kubernetes.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// The HTTP status of the answer of Kubernetes.
@@ -64,10 +72,14 @@ pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
 pub const REQUEST_ID: &str = "nodeward.request_id";
 /// The `reason` that the caller gave for a change.
 pub const REASON: &str = "nodeward.reason";
-/// What became of a change: `changed`, `unchanged`, `replayed` or `failed`.
+/// What became of a change: `changed`, `unchanged`, `validated`, `replayed` or `failed`.
 pub const OUTCOME: &str = "nodeward.outcome";
 /// The paths of the fields that a change has changed.
 pub const CHANGED_FIELDS: &str = "nodeward.changed_fields";
+/// How many nodes a change of several has changed.
+pub const NODE_COUNT: &str = "nodeward.node.count";
+/// Which nodes a change of several has changed, by their names; the first of many.
+pub const NODE_NAMES: &str = "nodeward.node.names";
 /// Whether a change was only tried (`validate_only`).
 pub const VALIDATE_ONLY: &str = "nodeward.validate_only";
 /// The reason of the `google.rpc.ErrorInfo` of a failed call, for example `ETAG_MISMATCH`.
@@ -83,6 +95,42 @@ pub const REFUSAL_REASON: &str = "nodeward.refusal.reason";
 pub const CERTIFICATE_RELOAD_FAILURES: &str = "nodeward.certificate.reload_failures";
 /// When the server's certificate expires; a metric.
 pub const CERTIFICATE_EXPIRY: &str = "nodeward.certificate.expiry";
+
+/// A counter: calls that were refused because of a limit, by [`LIMIT_CLASS`] and [`LIMIT_NAME`].
+pub const LIMIT_REFUSALS: &str = "nodeward.limit.refusals";
+/// What a refused call was: `reads`, `watches` or `mutations`.
+pub const LIMIT_CLASS: &str = "nodeward.limit.class";
+/// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server.
+pub const LIMIT_NAME: &str = "nodeward.limit.name";
+/// An up-down counter: how many calls in progress and open streams count for the limits of the server, by [`LIMIT_NAME`].
+pub const LOAD_USAGE: &str = "nodeward.load.usage";
+/// An up-down counter: these limits, by [`LIMIT_NAME`]. What is not limited is not among them.
+pub const LOAD_LIMIT: &str = "nodeward.load.limit";
+
+/// How long calls took that the server answered, those that stream excepted; a metric. With [`RPC_SYSTEM_NAME`],
+/// [`RPC_METHOD`], [`RPC_RESPONSE_STATUS_CODE`] and, if the call failed, [`ERROR_TYPE`].
+pub const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
+/// How many calls that stream are open; a metric. With [`RPC_METHOD`].
+pub const STREAMS_OPEN: &str = "nodeward.streams.open";
+/// How long calls that stream lasted; a metric. With the attributes of [`RPC_SERVER_CALL_DURATION`].
+pub const STREAMS_DURATION: &str = "nodeward.streams.duration";
+/// How long Kubernetes took to answer, without the rest of a watch; a metric. With [`HTTP_REQUEST_METHOD`],
+/// [`SERVER_ADDRESS`], [`SERVER_PORT`], [`KUBERNETES_VERB`], [`KUBERNETES_RESOURCE`], [`HTTP_RESPONSE_STATUS_CODE`] if it
+/// has answered, and [`ERROR_TYPE`] if it has not or has refused.
+pub const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
+/// How long ago a cache last heard of Kubernetes; a metric. With [`CACHE_NAME`].
+pub const CACHE_AGE: &str = "nodeward.cache.age";
+/// How often a cache was read anew because its watch could not go on; a metric. With [`CACHE_NAME`].
+pub const CACHE_RELISTS: &str = "nodeward.cache.relists";
+/// What a cache is of: `nodes`.
+pub const CACHE_NAME: &str = "nodeward.cache.name";
+/// Always 1; a metric. With [`SERVICE_VERSION`].
+pub const BUILD_INFO: &str = "nodeward.build.info";
+
+/// The trace that a line of the log was written in.
+pub const TRACE_ID: &str = "trace_id";
+/// The span that a line of the log was written in.
+pub const SPAN_ID: &str = "span_id";
 
 /// The response header that names the trace of a call.
 pub const TRACE_ID_HEADER: &str = "x-trace-id";

@@ -1,19 +1,19 @@
-//! What can be configured about traces and logs, by flags and environment variables.
+//! What can be configured about traces, metrics and logs, by flags and environment variables.
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-/// How the server reports on itself: traces and logs.
+/// How the server reports on itself: traces, metrics and logs.
 ///
 /// Where OpenTelemetry defines an environment variable it is used under its name. Those of its exporter that aren't here
 /// work as well: `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_RESOURCE_ATTRIBUTES`,
 /// `OTEL_BSP_MAX_QUEUE_SIZE`, ...
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Traces and logs")]
+#[command(next_help_heading = "Traces, metrics and logs")]
 pub struct TelemetryOptions {
-    /// Where traces are exported to: an OTLP/gRPC endpoint, for example `http://otel-collector:4317`. Without it traces
-    /// are made, passed on to Kubernetes and named in responses, but not exported
+    /// Where traces and metrics are exported to: an OTLP/gRPC endpoint, for example `http://otel-collector:4317`. Without
+    /// it traces are made, passed on to Kubernetes and named in responses, but not exported
     ///
     /// Headers for it, for example credentials, are taken from OTEL_EXPORTER_OTLP_HEADERS.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
@@ -22,6 +22,14 @@ pub struct TelemetryOptions {
     /// The most milliseconds that a finished span waits for its export
     #[arg(long, env = "OTEL_BSP_SCHEDULE_DELAY", value_name = "MS", default_value_t = Self::EXPORT_DELAY_MS)]
     pub trace_export_delay_ms: u64,
+
+    /// Whether metrics are exported to where traces are; `none` if that takes only traces
+    #[arg(long, env = "OTEL_METRICS_EXPORTER", value_name = "EXPORTER", value_enum, default_value_t = MetricsExporter::Otlp)]
+    pub metrics_exporter: MetricsExporter,
+
+    /// How many milliseconds are between two exports of metrics
+    #[arg(long, env = "OTEL_METRIC_EXPORT_INTERVAL", value_name = "MS", default_value_t = Self::EXPORT_INTERVAL_MS)]
+    pub metric_export_interval_ms: u64,
 
     /// Which share of the changes is traced, from 0 to 1, whether or not the caller traces
     #[arg(long, env = "NODEWARD_MUTATION_SAMPLING", value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
@@ -32,19 +40,19 @@ pub struct TelemetryOptions {
     #[arg(long, env = "NODEWARD_READ_SAMPLING", value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub read_sampling: f64,
 
-    /// The name of this service in traces
+    /// The name of this service in traces and metrics
     #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME", default_value = Self::SERVICE_NAME)]
     pub service_name: String,
 
-    /// The name of the managed cluster in traces
+    /// The name of the managed cluster in traces and metrics
     #[arg(long, env = "NODEWARD_CLUSTER_NAME", value_name = "NAME")]
     pub cluster_name: Option<String>,
 
-    /// The pod that this server runs in, for traces
+    /// The pod that this server runs in, for traces and metrics
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub pod_name: Option<String>,
 
-    /// The namespace of that pod, for traces
+    /// The namespace of that pod, for traces and metrics
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
     pub pod_namespace: Option<String>,
 
@@ -67,11 +75,37 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where metrics go, besides to whoever asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MetricsExporter {
+    /// To the OTLP endpoint, if there is one.
+    Otlp,
+    /// Nowhere; /metrics is served all the same, so `prometheus`, which OpenTelemetry knows too, means this.
+    #[value(alias = "prometheus")]
+    None,
+}
+
 impl TelemetryOptions {
     const SERVICE_NAME: &str = "nodeward-server";
     const LOG_FILTER: &str = "info";
     /// Less than the 5 seconds of OpenTelemetry: who changes a node wants to see the trace of it.
     const EXPORT_DELAY_MS: u64 = 1000;
+
+    /// As in OpenTelemetry.
+    const EXPORT_INTERVAL_MS: u64 = 60_000;
+
+    /// Where to export to, if anywhere.
+    pub(super) fn endpoint(&self) -> Option<&str> {
+        self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty())
+    }
+
+    pub(super) fn exports_metrics(&self) -> bool {
+        self.metrics_exporter == MetricsExporter::Otlp
+    }
+
+    pub(super) fn metric_export_interval(&self) -> Duration {
+        Duration::from_millis(self.metric_export_interval_ms)
+    }
 
     pub(super) fn export_delay(&self) -> Duration {
         Duration::from_millis(self.trace_export_delay_ms)
@@ -84,6 +118,8 @@ impl Default for TelemetryOptions {
         Self {
             otlp_endpoint: None,
             trace_export_delay_ms: Self::EXPORT_DELAY_MS,
+            metrics_exporter: MetricsExporter::Otlp,
+            metric_export_interval_ms: Self::EXPORT_INTERVAL_MS,
             mutation_sampling: 1.0,
             read_sampling: 0.0,
             service_name: Self::SERVICE_NAME.to_owned(),

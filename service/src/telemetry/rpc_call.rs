@@ -1,19 +1,24 @@
-//! One call: its span from the request to the status.
+//! One call: its span and its time from the request to the status.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderMap;
+use opentelemetry::ContextGuard;
 use opentelemetry::trace::{Status as SpanStatus, TraceContextExt as _, TraceId};
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::StatusExt as _;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::methods::{self, Method};
 use super::mutation::{Outcome, Record};
+use super::rpc_metrics::{RpcMetrics, Stopwatch};
+use super::rpc_status::{abandoned, code_name, error_type, is_fault_of_server};
+use super::rpc_stream::OpenStream;
 use super::{names, propagation};
+use crate::grpc_timeout;
 
 /// The longest name of an unknown method that is taken over, in bytes.
 const MAX_ORIGINAL: usize = 128;
@@ -31,16 +36,20 @@ pub(super) struct Call {
     span: Span,
     trace_id: Option<TraceId>,
     method: Option<Method>,
+    stopwatch: Stopwatch,
     record: Arc<Record>,
     deadline: Option<Instant>,
     open: bool,
 }
 
 impl Call {
-    /// Starts the span of a call to `path`.
-    pub fn begin(path: &str, headers: &HeaderMap, ends: &Peer<'_>) -> Self {
+    /// Starts the span of a call to `path`, and its measuring.
+    pub fn begin(path: &str, headers: &HeaderMap, ends: &Peer<'_>, metrics: &Arc<RpcMetrics>) -> Self {
         let original = path.trim_start_matches('/');
         let known = methods::lookup(original);
+        let method = known.map(|(_, method)| method);
+        let (name, streams) = known.map_or((names::OTHER, false), |(name, method)| (name, method.streams));
+        let stopwatch = Stopwatch::start(metrics, name, streams);
         let span = match known {
             Some((name, _)) => server_span(name, name),
             None => other_span(original),
@@ -58,9 +67,10 @@ impl Call {
         Self {
             span,
             trace_id,
-            method: known.map(|(_, method)| method),
+            method,
+            stopwatch,
             record,
-            deadline: deadline(headers),
+            deadline: grpc_timeout::of(headers).and_then(|timeout| Instant::now().checked_add(timeout)),
             open: true,
         }
     }
@@ -74,43 +84,35 @@ impl Call {
         self.trace_id
     }
 
-    /// The handler has answered with `headers`. Gives the call back if its status is still to come.
-    pub fn answered(self, headers: &HeaderMap) -> Option<Self> {
+    /// The handler has answered with `headers`. Gives what is still to come of the call if that isn't its status.
+    pub fn answered(self, headers: &HeaderMap) -> Option<Pending> {
         if headers.contains_key("grpc-status") {
-            self.finished(headers);
+            self.end(&status_in(headers));
             return None;
         }
-        if self.method.is_some_and(|method| method.streams) {
-            self.opened();
-            return None;
-        }
-        Some(self)
-    }
-
-    /// The call ends with the status in `headers`, which may be the trailers.
-    pub fn finished(self, headers: &HeaderMap) {
-        match Status::from_header_map(headers) {
-            Some(status) => self.end(&status),
-            None => self.broken(),
-        }
+        Some(match self.method {
+            Some(method) if method.streams => Pending::Stream(self.opened()),
+            _ => Pending::Answer(self),
+        })
     }
 
     /// The call ends without a status.
     pub fn broken(self) {
-        self.end(&Status::unknown(""));
+        self.end(&no_status());
     }
 
     fn end(mut self, status: &Status) {
         self.open = false;
+        let error = error_type(status.code());
+        self.stopwatch.stop(status.code(), error);
         self.span.set_attribute(names::RPC_RESPONSE_STATUS_CODE, code_name(status.code()));
-        if status.code() != Code::Ok {
-            self.failed(status);
+        if let Some(error) = error {
+            self.failed(status, error);
         }
     }
 
-    fn failed(&self, status: &Status) {
-        let code = code_name(status.code());
-        self.span.set_attribute(names::ERROR_TYPE, code);
+    fn failed(&self, status: &Status, error: &'static str) {
+        self.span.set_attribute(names::ERROR_TYPE, error);
         // Of the error only the reason: the message quotes the request.
         let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
         if !reason.is_empty() {
@@ -119,25 +121,24 @@ impl Call {
         if is_fault_of_server(status.code()) {
             self.span.set_status(SpanStatus::error(reason));
         }
-        if self.method.is_some_and(|method| method.mutates) {
+        if self.method.is_some_and(Method::mutates) {
             self.record.outcome(&self.span, Outcome::Failed);
         }
     }
 
     /// A stream is open: its span ends now, even if the handler has handed the span to the task that feeds the stream.
-    fn opened(mut self) {
+    fn opened(mut self) -> OpenStream {
         self.open = false;
-        self.span.context().span().end();
+        let context = self.span.context();
+        context.span().end();
+        OpenStream::new(self.stopwatch.clone(), context.span().span_context(), self.deadline)
     }
 
     /// Nobody waits for the answer any more, or the handler panicked. The change itself may still go on, so that its
     /// outcome is left open.
     fn abandoned(&self) {
-        let (code, error) = match self.deadline {
-            _ if std::thread::panicking() => (Code::Internal, names::PANIC),
-            Some(deadline) if Instant::now() >= deadline => (Code::DeadlineExceeded, code_name(Code::DeadlineExceeded)),
-            _ => (Code::Cancelled, code_name(Code::Cancelled)),
-        };
+        let (code, error) = abandoned(self.deadline);
+        self.stopwatch.stop(code, Some(error));
         self.span.set_attribute(names::RPC_RESPONSE_STATUS_CODE, code_name(code));
         self.span.set_attribute(names::ERROR_TYPE, error);
         if is_fault_of_server(code) {
@@ -152,6 +153,50 @@ impl Drop for Call {
             self.abandoned();
         }
     }
+}
+
+/// What is still to come of a call whose handler has answered.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// The one message of the answer, and the status.
+    Answer(Call),
+    /// The messages of a stream, and the status.
+    Stream(OpenStream),
+}
+
+impl Pending {
+    /// The call ends with the status in `trailers`.
+    pub fn finished(self, trailers: &HeaderMap) {
+        self.end(&status_in(trailers));
+    }
+
+    /// The call ends without a status.
+    pub fn broken(self) {
+        self.end(&no_status());
+    }
+
+    fn end(self, status: &Status) {
+        match self {
+            Self::Answer(call) => call.end(status),
+            Self::Stream(stream) => stream.end(status.code()),
+        }
+    }
+
+    /// Enters the trace of a stream; the work on an answer is done.
+    pub fn enter(&self) -> Option<ContextGuard> {
+        match self {
+            Self::Answer(_) => None,
+            Self::Stream(stream) => Some(stream.enter()),
+        }
+    }
+}
+
+fn status_in(headers: &HeaderMap) -> Status {
+    Status::from_header_map(headers).unwrap_or_else(no_status)
+}
+
+fn no_status() -> Status {
+    Status::unknown("")
 }
 
 impl Peer<'_> {
@@ -178,57 +223,4 @@ fn other_span(original: &str) -> Span {
     let original: String = original.chars().filter(char::is_ascii_graphic).take(MAX_ORIGINAL).collect();
     span.set_attribute(names::RPC_METHOD_ORIGINAL, original);
     span
-}
-
-/// When the caller stops waiting, as `grpc-timeout` says: at most 8 digits and a unit.
-fn deadline(headers: &HeaderMap) -> Option<Instant> {
-    let timeout = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
-    let count = digits.parse::<u32>().ok()?;
-    let unit = match unit {
-        "H" => Duration::from_secs(3600),
-        "M" => Duration::from_secs(60),
-        "S" => Duration::from_secs(1),
-        "m" => Duration::from_millis(1),
-        "u" => Duration::from_micros(1),
-        "n" => Duration::from_nanos(1),
-        _ => return None,
-    };
-    Instant::now().checked_add(unit.checked_mul(count)?)
-}
-
-/// Whether a status says that the server failed, not that the request can't be served.
-fn is_fault_of_server(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    )
-}
-
-/// The name of a status code in the gRPC specification.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

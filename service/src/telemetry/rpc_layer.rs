@@ -1,14 +1,15 @@
-//! The span of each call that the server answers: a tower layer around all its gRPC services.
+//! The span of each call that the server answers, and what is measured of it: a tower layer around all its gRPC services.
 //!
 //! It promises that
 //! - the span is a child of the one that the caller names in `traceparent`, and is sampled as [`MutationSampler`] says,
 //! - it has the RPC semantic conventions' name and attributes, and no other request header ever becomes one,
 //! - its status is an error only if the server is at fault,
 //! - the answer names the trace in the header `x-trace-id`, sampled or not, unless telemetry isn't started,
-//! - the span of a call that streams ends when the stream is open, since it could stay so for hours.
+//! - the span of a call that streams ends when the stream is open, since it could stay so for hours,
+//! - each call is measured by its method and status, once, however it ends; methods that don't exist are one.
 //!
-//! The work of a handler is in the span. A stream that it returns is not, and a task that it spawns only if it is
-//! instrumented, see [`MutationSpan`](super::MutationSpan).
+//! The work of a handler is in the span. A stream that it returns is not, but its log lines name the trace. A task that it
+//! spawns is only if it is instrumented, see [`MutationSpan`](super::MutationSpan).
 //!
 //! [`MutationSampler`]: super::MutationSampler
 
@@ -19,31 +20,40 @@ use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use opentelemetry::metrics::Meter;
 use pin_project_lite::pin_project;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 use tracing::instrument::Instrumented;
 
-use super::rpc_call::{Call, Peer};
-use super::{methods, names};
+use super::rpc_call::{Call, Peer, Pending};
+use super::rpc_metrics::RpcMetrics;
+use super::{methods, metrics, names};
 
-/// Makes the spans of calls; for `tonic::transport::Server::layer`, as the outermost layer.
+/// Makes the spans of calls and measures them; for `tonic::transport::Server::layer`, as the outermost layer.
 #[derive(Debug, Clone)]
 pub struct RpcTraceLayer {
     server: Option<Arc<(String, u16)>>,
+    metrics: Arc<RpcMetrics>,
 }
 
 impl RpcTraceLayer {
     /// A layer whose spans don't say under which name clients know the server.
     pub fn new() -> Self {
         methods::prepare();
-        Self { server: None }
+        Self { server: None, metrics: Arc::new(RpcMetrics::new(&metrics::meter())) }
     }
 
-    /// Sets the name and the port under which clients know the server, which is not what it listens on.
-    pub fn advertised(mut self, address: impl Into<String>, port: u16) -> Self {
-        self.server = Some(Arc::new((address.into(), port)));
+    /// Measures with instruments of this meter, not with those of the process.
+    pub fn measured_by(mut self, meter: &Meter) -> Self {
+        self.metrics = Arc::new(RpcMetrics::new(meter));
+        self
+    }
+
+    /// Sets the name and the port under which clients know the server, if that is known.
+    pub fn advertised(mut self, server: Option<(String, u16)>) -> Self {
+        self.server = server.map(Arc::new);
         self
     }
 }
@@ -58,7 +68,7 @@ impl<S> Layer<S> for RpcTraceLayer {
     type Service = RpcTrace<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RpcTrace { inner, server: self.server.clone() }
+        RpcTrace { inner, server: self.server.clone(), metrics: Arc::clone(&self.metrics) }
     }
 }
 
@@ -67,6 +77,7 @@ impl<S> Layer<S> for RpcTraceLayer {
 pub struct RpcTrace<S> {
     inner: S,
     server: Option<Arc<(String, u16)>>,
+    metrics: Arc<RpcMetrics>,
 }
 
 impl<S, B, T> Service<Request<B>> for RpcTrace<S>
@@ -83,7 +94,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let ends = Peer { server: self.server.as_deref(), client: client(&request) };
-        let call = Call::begin(request.uri().path(), request.headers(), &ends);
+        let call = Call::begin(request.uri().path(), request.headers(), &ends, &self.metrics);
         let span = call.span().clone();
         let inner = span.in_scope(|| self.inner.call(request)).instrument(span);
         ResponseFuture { inner, call: Some(call) }
@@ -122,11 +133,11 @@ where
                 return Poll::Ready(Err(error));
             }
         };
-        let call = this.call.take().and_then(|call| {
+        let pending = this.call.take().and_then(|call| {
             name_trace(&call, response.headers_mut());
             call.answered(response.headers())
         });
-        Poll::Ready(Ok(response.map(|inner| TracedBody { inner, call })))
+        Poll::Ready(Ok(response.map(|inner| TracedBody { inner, pending })))
     }
 }
 
@@ -143,7 +154,7 @@ pin_project! {
     pub struct TracedBody<T> {
         #[pin]
         inner: T,
-        call: Option<Call>,
+        pending: Option<Pending>,
     }
 }
 
@@ -153,15 +164,18 @@ impl<T: Body> Body for TracedBody<T> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx));
+        let frame = {
+            let _trace = this.pending.as_ref().and_then(Pending::enter);
+            ready!(this.inner.poll_frame(cx))
+        };
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    this.call.take().into_iter().for_each(|call| call.finished(trailers));
+                    this.pending.take().into_iter().for_each(|pending| pending.finished(trailers));
                 }
             }
             // Without a status, and so broken for the caller.
-            Some(Err(_)) | None => this.call.take().into_iter().for_each(Call::broken),
+            Some(Err(_)) | None => this.pending.take().into_iter().for_each(Pending::broken),
         }
         Poll::Ready(frame)
     }

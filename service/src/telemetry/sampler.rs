@@ -62,7 +62,7 @@ fn state(parent: Option<&Context>) -> TraceState {
 /// Whether these are the attributes of a call that may change nodes.
 fn mutates(attributes: &[KeyValue]) -> bool {
     let method = attributes.iter().find(|attribute| attribute.key.as_str() == names::RPC_METHOD);
-    method.and_then(|method| methods::lookup(&method.value.as_str())).is_some_and(|(_, method)| method.mutates)
+    method.and_then(|method| methods::lookup(&method.value.as_str())).is_some_and(|(_, method)| method.mutates())
 }
 
 fn ratio(ratio: f64) -> Sampler {

@@ -20,7 +20,7 @@ use tower::util::BoxCloneSyncService;
 use super::peer::Peer;
 use super::request_size::LimitedBody;
 use crate::error::Error;
-use crate::rpc::parse_timeout;
+use crate::grpc_timeout;
 
 /// How long a call may take whose client doesn't say. Handlers answer before: this is for requests that never end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -91,6 +91,5 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
 
 /// How long a call may take until it is answered.
 fn deadline(headers: &HeaderMap) -> Duration {
-    let said = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
-    said.unwrap_or(PATIENCE).min(LONGEST)
+    grpc_timeout::of(headers).unwrap_or(PATIENCE).min(LONGEST)
 }

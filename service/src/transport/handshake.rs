@@ -18,7 +18,7 @@ use super::tls::ALPN;
 use super::wire::Wire;
 
 /// The most TLS handshakes at a time. Further clients wait for their turn.
-const MOST: usize = 512;
+const MOST: usize = 256;
 
 /// How long a handshake may take if others wait.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);

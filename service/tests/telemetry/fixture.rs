@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::collector::Collector;
 
@@ -41,8 +42,9 @@ pub type Answer = BoxFuture<'static, Result<Node, Status>>;
 pub struct Fixture {
     pub client: NodeServiceClient<Channel>,
     pub channel: Channel,
-    pub telemetry: Telemetry,
+    // Before telemetry, whose own end is not to be logged.
     _default: DefaultGuard,
+    pub telemetry: Telemetry,
     // The last, since what is dropped before it exports what there is.
     pub collector: Collector,
 }
@@ -50,9 +52,23 @@ pub struct Fixture {
 impl Fixture {
     /// A server that answers each unary call with `answer`.
     pub async fn start(options: TelemetryOptions, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Self {
+        Self::logging_to(options, std::io::stderr, answer).await
+    }
+
+    /// The same, with a log that goes to `log`.
+    pub async fn logging_to<W>(
+        options: TelemetryOptions,
+        log: W,
+        answer: impl Fn() -> Answer + Send + Sync + 'static,
+    ) -> Self
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
         let collector = Collector::start().await;
-        let (telemetry, _default) = telemetry(&collector, options);
-        let channel = serve(Nodes { answer: Arc::new(answer) }).await;
+        let (telemetry, _default) = telemetry(&collector, options, log);
+        let layer =
+            RpcTraceLayer::new().measured_by(&telemetry.meter()).advertised(Some(("nodeward.test".to_owned(), 443)));
+        let channel = serve(layer, Nodes { answer: Arc::new(answer) }).await;
         let client = NodeServiceClient::new(channel.clone());
         Self { client, channel, telemetry, _default, collector }
     }
@@ -92,18 +108,26 @@ impl Fixture {
     }
 }
 
-/// Traces of this thread go to `collector`, and at once.
-pub fn telemetry(collector: &Collector, options: TelemetryOptions) -> (Telemetry, DefaultGuard) {
+/// Traces of this thread go to `collector`, and metrics, and at once.
+fn telemetry<W>(collector: &Collector, options: TelemetryOptions, log: W) -> (Telemetry, DefaultGuard)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let endpoint = options.otlp_endpoint.or_else(|| Some(collector.endpoint().to_owned()));
-    let options = TelemetryOptions { otlp_endpoint: endpoint, trace_export_delay_ms: 10, ..options };
-    let (telemetry, subscriber) = Telemetry::build(&options).expect("telemetry");
+    let options = TelemetryOptions {
+        otlp_endpoint: endpoint,
+        trace_export_delay_ms: 10,
+        metric_export_interval_ms: 50,
+        ..options
+    };
+    let (telemetry, subscriber) = Telemetry::logging_to(&options, log, false).expect("telemetry");
     (telemetry, tracing::subscriber::set_default(subscriber))
 }
 
-async fn serve(nodes: Nodes) -> Channel {
+async fn serve(layer: RpcTraceLayer, nodes: Nodes) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let server = Server::builder().layer(RpcTraceLayer::new().advertised("nodeward.test", 443)).add_service(nodes);
+    let server = Server::builder().layer(layer).add_service(nodes);
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
     Channel::from_shared(endpoint).expect("a URL").connect().await.expect("a connection")
 }
@@ -176,5 +200,9 @@ async fn watch(request: http::Request<Body>) -> http::Response<Body> {
 }
 
 fn one_change() -> impl Stream<Item = Result<WatchNodesResponse, Status>> + Send + 'static {
-    stream::iter([Ok(WatchNodesResponse::default())]).chain(stream::pending())
+    let change = || {
+        tracing::debug!(target: "nodeward::test", "a change is sent");
+        Ok(WatchNodesResponse::default())
+    };
+    stream::iter([()]).map(move |()| change()).chain(stream::pending())
 }

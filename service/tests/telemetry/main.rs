@@ -1,9 +1,13 @@
-//! Traces, as a real collector receives them, of calls that go through a real client and server.
+//! Traces and metrics, as a real collector receives them, of calls that go through a real client and server.
 
 #[path = "../../../tests/support/collector.rs"]
 mod collector;
 mod fixture;
 mod kubernetes;
 mod lifecycle;
+mod logs;
+mod metrics;
 mod mutations;
 mod rpc;
+#[path = "../../../tests/support/series.rs"]
+mod series;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use nodeward_api::v1;
 use nodeward_api::v1::{CordonNodeRequest, UncordonNodeRequest};
+use nodeward_server::node::convert;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -23,13 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// What a change did.
-pub enum Written {
-    /// The node has this version now.
-    Version(u64),
-    /// The node is gone, or the answer was lost and the version is not known.
-    Unknown,
-}
+/// The node as it was after a change, by the answer. None if it is gone, or if the answer was lost.
+pub type Written = Option<v1::Node>;
 
 /// Some nodes, and who changes them.
 pub struct Fleet {
@@ -48,8 +45,17 @@ impl Fleet {
         Self { nodes, client, random: StdRng::seed_from_u64(seed), names, exists: vec![false; size], steps: 0 }
     }
 
-    /// Makes a change, and tries until it has succeeded.
+    /// Makes a change, in Kubernetes or through the server, and tries until it has succeeded.
     pub async fn change(&mut self) -> Written {
+        self.change_by(true).await
+    }
+
+    /// The same, but only in Kubernetes.
+    pub async fn change_in_kubernetes(&mut self) -> Written {
+        self.change_by(false).await
+    }
+
+    async fn change_by(&mut self, server_too: bool) -> Written {
         self.steps += 1;
         let index = self.random.random_range(0..self.names.len());
         let name = self.names[index].clone();
@@ -62,7 +68,7 @@ impl Fleet {
                 self.exists[index] = false;
                 self.delete(&name).await
             }
-            (true, 2..5) => self.cordon_or_uncordon(&name).await,
+            (true, 2..5) if server_too => self.cordon_or_uncordon(&name).await,
             (true, _) => self.label(&name).await,
         }
     }
@@ -75,9 +81,9 @@ impl Fleet {
     async fn create(&mut self, name: &str) -> Written {
         let node = bare(name, self.labels());
         until_done(async || match self.nodes.create(&PostParams::default(), &node).await {
-            Ok(node) => Some(version(&node)),
+            Ok(node) => Some(Some(convert::to_contract(&node))),
             // An attempt whose answer was lost.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Some(Written::Unknown),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Some(None),
             Err(_) => None,
         })
         .await
@@ -85,8 +91,8 @@ impl Fleet {
 
     async fn delete(&mut self, name: &str) -> Written {
         until_done(async || match self.nodes.delete(name, &DeleteParams::default()).await {
-            Ok(_) => Some(Written::Unknown),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Some(Written::Unknown),
+            Ok(_) => Some(None),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Some(None),
             Err(_) => None,
         })
         .await
@@ -96,7 +102,7 @@ impl Fleet {
         let patch = Patch::Merge(json!({ "metadata": { "labels": self.labels() } }));
         until_done(async || {
             let patched = self.nodes.patch(name, &PatchParams::default(), &patch).await;
-            patched.ok().map(|node| version(&node))
+            patched.ok().map(|node| Some(convert::to_contract(&node)))
         })
         .await
     }
@@ -112,7 +118,7 @@ impl Fleet {
                 client.uncordon_node(UncordonNodeRequest { name, request_id, ..Default::default() }).await
             };
             match changed {
-                Ok(_) => Some(Written::Unknown), // A replay shows the node as it is now.
+                Ok(node) => Some(Some(node.into_inner())),
                 Err(status) => {
                     let may_try_again = [Code::Unavailable, Code::DeadlineExceeded, Code::Aborted];
                     assert!(may_try_again.contains(&status.code()), "{status:?}");
@@ -122,10 +128,6 @@ impl Fleet {
         })
         .await
     }
-}
-
-fn version(node: &Node) -> Written {
-    Written::Version(node.metadata.resource_version.as_ref().unwrap().parse().unwrap())
 }
 
 /// Tries until there is a result.

@@ -3,6 +3,7 @@
 mod checks;
 #[path = "../../support/collector.rs"]
 mod collector;
+pub mod deaf;
 pub mod fleet;
 pub mod follower;
 pub mod fragile;

@@ -56,7 +56,9 @@ async fn build(bin: &str) -> PathBuf {
 /// The nodeward server with these flags and no setting of this process's environment.
 async fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(binary("nodeward-server").await);
-    command.args(flags).env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(flags).env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR"));
+    // There may be several at a time.
+    command.env("NODEWARD_ADMIN_LISTEN", "127.0.0.1:0").stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
@@ -83,7 +85,8 @@ impl ServerProcess {
     /// The same, but these flags say how it is protected.
     pub async fn start_with(kubeconfig: &Path, flags: &[&str]) -> Self {
         let kubeconfig = kubeconfig.to_str().unwrap();
-        let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
+        let flags =
+            [&["--listen", "127.0.0.1:0", "--no-auth", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
         let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = read(child.stderr.take().unwrap());
         // In whichever order.

@@ -20,7 +20,7 @@ pub struct Replay {
     is_complete: bool,
     /// The version of the last change after the snapshot.
     last_version: u64,
-    /// The versions of all changes, in the order in which they came.
+    /// The versions of all changes that have one of their own, in the order in which they came.
     versions: Vec<u64>,
 }
 
@@ -37,8 +37,9 @@ impl Replay {
         assert!(!message.resume_token.is_empty(), "every message has a resume token");
         match message.event.as_ref().expect("every message has an event") {
             Event::Change(change) => self.take_change(change),
-            Event::SnapshotComplete(_) => {
+            Event::SnapshotComplete(complete) => {
                 assert!(!self.is_complete, "the snapshot ends once");
+                assert_eq!(complete.node_count as usize, self.nodes.len(), "all nodes of the snapshot have come");
                 self.is_complete = true;
             }
             Event::Bookmark(_) => {}
@@ -73,19 +74,20 @@ impl Replay {
             (Type::Deleted, Some(known)) => assert!(version(known) <= version(node), "{} goes back", node.name),
             (r#type, known) => panic!("{} is {type:?}, known is {known:?}", node.name),
         }
-        self.check_order(change.r#type(), node);
+        // What Kubernetes no longer remembered when the server asked again has no version of its own: if it was a deletion,
+        // the node comes as it was before.
+        let is_as_before = change.r#type() == Type::Deleted && known.and_then(version) == version(node);
+        self.check_order(node, is_as_before);
         match change.r#type() {
             Type::Deleted => self.nodes.remove(&node.name),
             _ => self.nodes.insert(node.name.clone(), node.clone()),
         };
     }
 
-    fn check_order(&mut self, r#type: Type, node: &Node) {
-        let Some(version) = version(node) else { return };
+    fn check_order(&mut self, node: &Node, is_as_before: bool) {
+        let Some(version) = version(node).filter(|_| !is_as_before) else { return };
         self.versions.push(version);
-        // What Kubernetes no longer remembered when the server asked again has no version of its own: if it was a
-        // deletion, the node comes as it was before.
-        if self.is_complete && r#type != Type::Deleted {
+        if self.is_complete {
             assert!(version > self.last_version, "{} at {version} comes after {}", node.name, self.last_version);
             self.last_version = version;
         }
@@ -93,7 +95,7 @@ impl Replay {
 }
 
 /// The resource version, if the mask shows it.
-fn version(node: &Node) -> Option<u64> {
+pub fn version(node: &Node) -> Option<u64> {
     node.metadata.as_ref()?.resource_version.as_ref().map(|version| version.parse().expect("a number"))
 }
 
@@ -162,6 +164,29 @@ mod tests {
     fn a_change_of_another_node_that_comes_late_is_noticed() {
         let mut story = story();
         story.insert(5, change(Type::Modified, "b", 10));
+        Replay::of(&story);
+    }
+
+    #[test]
+    #[should_panic(expected = "comes after 12")]
+    fn a_deletion_that_comes_late_is_noticed() {
+        let mut story = story();
+        story.insert(5, change(Type::Deleted, "b", 10));
+        Replay::of(&story);
+    }
+
+    #[test]
+    fn a_deletion_that_was_found_after_a_gap_has_no_place_in_the_order() {
+        let mut story = story();
+        story[5] = change(Type::Deleted, "b", 3);
+        assert_eq!(Replay::of(&story).versions(), [7, 3, 11, 12]);
+    }
+
+    #[test]
+    #[should_panic(expected = "all nodes of the snapshot")]
+    fn a_node_that_the_snapshot_lacks_is_noticed() {
+        let mut story = story();
+        story.remove(0);
         Replay::of(&story);
     }
 

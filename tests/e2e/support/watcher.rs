@@ -30,19 +30,25 @@ pub struct Watcher {
     client: Client,
     request: WatchNodesRequest,
     stream: Streaming<WatchNodesResponse>,
+    first_bookmark: Option<WatchNodesResponse>,
 }
 
 impl Watcher {
-    /// Opens a watch, which must succeed.
+    /// Opens a watch, which must succeed. Without a snapshot it must begin with a bookmark.
     pub async fn open(client: &Client, request: WatchNodesRequest) -> Self {
-        Self::try_open(client, request).await.unwrap()
+        let begins_with_bookmark = request.skip_snapshot || !request.resume_token.is_empty();
+        let mut watcher = Self::try_open(client, request).await.unwrap();
+        if begins_with_bookmark {
+            watcher.take_first_bookmark().await;
+        }
+        watcher
     }
 
     /// Opens a watch, or says why not.
     pub async fn try_open(client: &Client, request: WatchNodesRequest) -> Result<Self, Status> {
         let mut client = client.clone();
         let stream = client.watch_nodes(request.clone()).await?.into_inner();
-        let mut opened = Self { client, request, stream };
+        let mut opened = Self { client, request, stream, first_bookmark: None };
         // Goes on with its own last message from now on.
         opened.request.skip_snapshot = false;
         Ok(opened)
@@ -52,6 +58,18 @@ impl Watcher {
     pub async fn resume(&mut self, resume_token: &str) {
         self.request.resume_token = resume_token.to_owned();
         self.stream = self.client.watch_nodes(self.request.clone()).await.unwrap().into_inner();
+        self.take_first_bookmark().await;
+    }
+
+    async fn take_first_bookmark(&mut self) {
+        let first = self.message().await;
+        assert!(matches!(first.event, Some(Event::Bookmark(_))), "{first:?}");
+        self.first_bookmark = Some(first);
+    }
+
+    /// The token of the bookmark that it has begun with.
+    pub fn first_token(&self) -> &str {
+        &self.first_bookmark.as_ref().expect("it began with a bookmark").resume_token
     }
 
     /// The next message, or that the server has ended the stream.
@@ -92,14 +110,20 @@ impl Watcher {
         change.node.expect("every change has a node")
     }
 
-    /// The nodes up to the end of the snapshot, which must have begun.
+    /// The nodes up to the end of the snapshot, which must have begun, in the order in which they came.
     pub async fn snapshot(&mut self) -> Vec<Node> {
-        let mut nodes = Vec::new();
+        let mut nodes: Vec<Node> = Vec::new();
         loop {
             match self.event().await {
                 Event::Change(change) => {
-                    assert_eq!(change.r#type(), Type::Added, "{change:?}");
-                    nodes.extend(change.node);
+                    let r#type = change.r#type();
+                    let node = change.node.expect("every change has a node");
+                    match (r#type, nodes.iter().position(|known| known.name == node.name)) {
+                        (Type::Added, None) => nodes.push(node),
+                        (Type::Modified, Some(known)) => nodes[known] = node,
+                        (Type::Deleted, Some(known)) => drop(nodes.remove(known)),
+                        (r#type, known) => panic!("{} is {type:?}, known at {known:?}", node.name),
+                    }
                 }
                 Event::SnapshotComplete(complete) => {
                     assert_eq!(complete.node_count as usize, nodes.len());

@@ -6,21 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::connection::ConnectionArgs;
+use crate::exit_code;
 use crate::output::Format;
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  the request failed, or requests failed in different ways
-  2  the command line or a file can't be used
-  3  not found
-  4  a conflict or a precondition: the etag, an existing value, the expected count
-  5  the server is unavailable or took too long
-  6  denied";
 
 /// Read, watch and change the nodes of a Kubernetes cluster through nodeward.
 #[derive(Debug, Parser)]
-#[command(name = "nodeward", version, after_help = EXIT_CODES)]
+#[command(name = "nodeward", version, after_help = exit_code::help())]
 pub struct Cli {
     #[command(flatten)]
     pub connection: ConnectionArgs,
@@ -67,7 +58,7 @@ pub struct SelectArgs {
     /// A label selector, for example `team in (blue,green),!gpu`
     #[arg(short = 'l', long)]
     pub selector: Option<String>,
-    /// A filter, for example `readiness = LOST_CONTACT AND labels.team = "blue"`
+    /// A filter, for example `readiness = LOST_CONTACT AND labels.team = "blue"`; `name = "*"` is all nodes
     #[arg(long)]
     pub filter: Option<String>,
 }
@@ -225,8 +216,9 @@ pub enum SubresourceName {
 #[derive(Debug, Args)]
 pub struct PatchArgs {
     /// The nodes
-    #[arg(required = true)]
     pub names: Vec<String>,
+    #[command(flatten)]
+    pub select: SelectArgs,
     /// The format of the patch
     #[arg(long = "type", value_enum, default_value = "strategic")]
     pub kind: PatchKind,

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anstyle::{AnsiColor, Style};
 use nodeward_client::{Code, Error};
 
+use crate::exit_code;
 use crate::output::printable;
 
 /// Why a command failed.
@@ -27,9 +28,18 @@ pub enum Failure {
         hint: String,
     },
     /// A request failed.
-    Request(Error),
+    Request {
+        /// How.
+        error: Error,
+        /// The etag that this program gave it.
+        etag: Option<String>,
+        /// How to repeat the command, if it is not known whether the request was carried out.
+        repeat: Option<String>,
+    },
     /// The output could not be written.
     Output(io::Error),
+    /// What was done could not be shown.
+    Unshown(io::Error),
     /// Failures that were reported as they happened.
     Reported(u8),
 }
@@ -45,28 +55,54 @@ impl Failure {
         match self {
             Self::Usage { .. } | Self::Input(_) => 2,
             Self::Refused { .. } => 4,
-            Self::Request(error) => exit_code(error),
+            Self::Request { error, .. } => exit_code::of_request(error.code(), error.reason()),
             // Whoever reads has what it wanted: `nodeward list | head -1`.
-            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => 0,
-            Self::Output(_) => 1,
+            Self::Output(error) | Self::Unshown(error) if error.kind() == ErrorKind::BrokenPipe => 0,
+            Self::Output(_) | Self::Unshown(_) => 1,
             Self::Reported(code) => *code,
         }
     }
 
     /// Whether the next request would fail alike: the server can't be reached.
     pub fn is_of_connection(&self) -> bool {
-        matches!(self, Self::Request(error) if error.code() == Code::Unavailable && error.reason().is_none())
+        matches!(self, Self::Request { error, .. } if is_of_connection(error))
     }
 
-    /// Says what went wrong on the standard error.
-    pub fn report(&self, endpoint: &str) {
+    /// The same failure, saying how to have the change done once if it is not known whether, or how far, it was made: the
+    /// command is repeated with the id of its request, and all that makes it the same request. `node`: the one that the
+    /// change was of, if the command is about others too.
+    pub fn of_change(mut self, node: Option<&str>) -> Self {
+        if let Self::Request { error, etag, repeat } = &mut self
+            && let Some(request_id) = error.request_id().filter(|_| is_open(error))
+        {
+            let alone = node.map(|node| format!(" for node/{node} alone")).unwrap_or_default();
+            // Its quotes may be left out, and shells eat them.
+            let etag = etag.as_ref().map(|etag| format!(" --etag {}", etag.trim_matches('"'))).unwrap_or_default();
+            *repeat = Some(format!("repeat the command{alone} with --request-id {request_id}{etag}"));
+        }
+        self
+    }
+
+    /// Says what went wrong on the standard error. `node`: the one that it is about, if the command is about others too.
+    pub fn report(&self, node: Option<&str>, endpoint: &str) {
+        let tell = |message: &str, hint: Option<&str>| tell(&about(node, message), hint);
         match self {
             Self::Usage { message, hint } => tell(message, hint.as_deref()),
             Self::Input(message) => tell(message, None),
             Self::Refused { message, hint } => tell(message, Some(hint)),
-            Self::Request(error) => report_error(error, endpoint),
-            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Self::Request { error, repeat, .. } => {
+                tell(&error.to_string(), None);
+                explain(error, endpoint);
+                if let (Some(request_id), Some(repeat)) = (error.request_id(), repeat) {
+                    note(&format!("request: {request_id} ({repeat} to have it done once)"));
+                }
+                if let Some(trace_id) = error.trace_id() {
+                    note(&format!("trace: {trace_id}"));
+                }
+            }
+            Self::Output(error) | Self::Unshown(error) if error.kind() == ErrorKind::BrokenPipe => {}
             Self::Output(error) => tell(&format!("can't write the output: {error}"), None),
+            Self::Unshown(error) => tell(&format!("what was done can't be shown: {error}"), None),
             Self::Reported(_) => {}
         }
     }
@@ -74,7 +110,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Request(error)
+        Self::Request { error, etag: None, repeat: None }
     }
 }
 
@@ -95,41 +131,41 @@ pub fn note(message: &str) {
     let _ = writeln!(anstream::stderr(), "{}", printable(message));
 }
 
-fn exit_code(error: &Error) -> u8 {
-    match (error.code(), error.reason()) {
-        // The code is neutral because RBAC and webhooks can't be told apart; it is a denial all the same.
-        (_, Some("CLUSTER_DENIED")) => 6,
-        (Code::NotFound, _) => 3,
-        (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists | Code::OutOfRange, _) => 4,
-        (Code::Unavailable | Code::DeadlineExceeded, _) => 5,
-        (Code::PermissionDenied | Code::Unauthenticated, _) => 6,
-        // Nobody else's: the client refused it before it was sent.
-        (Code::InvalidArgument, None) => 2,
-        _ => 1,
+/// The message with the node that it is about, unless it names it.
+fn about(node: Option<&str>, message: &str) -> String {
+    let is_named = |node: &str| message.contains(&format!("{node:?}")) || message.contains(&format!("node/{node} "));
+    match node {
+        Some(node) if !is_named(node) => format!("node/{node}: {message}"),
+        _ => message.to_owned(),
     }
 }
 
-fn report_error(error: &Error, endpoint: &str) {
-    let connection_hint = format!("check that a server runs at {endpoint}, or give another --endpoint");
-    let is_of_connection = error.code() == Code::Unavailable && error.reason().is_none();
-    tell(&error.to_string(), None);
+/// Whether it is not known if the request was carried out.
+fn is_open(error: &Error) -> bool {
+    match (error.code(), error.reason()) {
+        (_, Some("PARTIALLY_DELETED")) => true,
+        (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Internal, _) => true,
+        // Of the connection.
+        (Code::ResourceExhausted, None) => true,
+        _ => false,
+    }
+}
+
+fn is_of_connection(error: &Error) -> bool {
+    error.code() == Code::Unavailable && error.reason().is_none()
+}
+
+fn explain(error: &Error, endpoint: &str) {
     // A single one is most often the message already.
     for violation in error.field_violations().iter().filter(|one| !error.message().contains(&one.description)) {
         note(&format!("  {}: {}", violation.field, violation.description));
     }
     match error.hint() {
         Some(hint) => note(&format!("hint: {hint}")),
-        None if is_of_connection => note(&format!("hint: {connection_hint}")),
+        None if is_of_connection(error) => {
+            note(&format!("hint: check that a server runs at {endpoint}, or give another --endpoint"));
+        }
         None => {}
-    }
-    // With these it is not known whether, or how far, the change was made; the same id makes it safe to ask again.
-    let is_open = matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded)
-        || error.reason() == Some("PARTIALLY_DELETED");
-    if let Some(request_id) = error.request_id().filter(|_| is_open) {
-        note(&format!("request: {request_id} (repeat the command with --request-id to have it done once)"));
-    }
-    if let Some(trace_id) = error.trace_id() {
-        note(&format!("trace: {trace_id}"));
     }
 }
 

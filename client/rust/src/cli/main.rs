@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod connection;
+mod exit_code;
 mod failure;
 mod input;
 mod manifest;
@@ -17,7 +18,7 @@ use clap::Parser;
 
 use crate::args::Cli;
 
-// One thread is enough: commands wait for one answer at a time.
+// One thread is enough: commands wait for answers.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -25,7 +26,7 @@ async fn main() -> ExitCode {
     match commands::run(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.report(&endpoint);
+            failure.report(None, &endpoint);
             ExitCode::from(failure.exit_code())
         }
     }

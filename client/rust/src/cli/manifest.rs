@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use fields::Fields;
 
 mod fields;
+mod status;
 
 /// What the server fills in. A manifest that was read from a cluster has it; it is not taken over.
 const SERVER_FIELDS: [&str; 9] = [
@@ -22,12 +23,15 @@ const SERVER_FIELDS: [&str; 9] = [
     "namespace",
 ];
 
+/// The prefix of the annotations that nodeward keeps for itself, and takes from nobody.
+const OWN_PREFIX: &str = "nodeward.dev/";
+
 /// A node to create, and what of its manifest is left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
     /// Its name.
     pub name: String,
-    /// Its metadata and spec.
+    /// Its metadata, spec and status.
     pub node: Node,
     /// The paths of the fields that are left out.
     pub ignored: Vec<String>,
@@ -73,12 +77,9 @@ fn node(object: Map<String, Value>, source: &str) -> Result<Manifest, Failure> {
     let mut fields = Fields::new(object);
     fields.drop("apiVersion");
     fields.drop("kind");
-    fields.ignore("status");
-    let (name, metadata) = match fields.object("metadata") {
-        Some(metadata) => fields.inside("metadata", metadata, self::metadata),
-        None => (None, ObjectMeta::default()),
-    };
-    let spec = fields.object("spec").map(|spec| fields.inside("spec", spec, self::spec));
+    let (name, metadata) = fields.nested("metadata", self::metadata).unwrap_or_default();
+    let spec = fields.nested("spec", self::spec);
+    let status = fields.nested("status", status::status);
     if name.as_ref().is_none_or(String::is_empty) {
         fields.problem("metadata.name is required");
     }
@@ -88,7 +89,7 @@ fn node(object: Map<String, Value>, source: &str) -> Result<Manifest, Failure> {
     }
     Ok(Manifest {
         name: name.unwrap_or_default(),
-        node: Node { metadata: Some(metadata), spec, ..Node::default() },
+        node: Node { metadata: Some(metadata), spec, status, ..Node::default() },
         ignored,
     })
 }
@@ -97,9 +98,17 @@ fn metadata(fields: &mut Fields) -> (Option<String>, ObjectMeta) {
     for field in SERVER_FIELDS {
         fields.ignore(field);
     }
+    let mut annotations = fields.texts("annotations");
+    annotations.retain(|key, _| {
+        let is_own = key.starts_with(OWN_PREFIX);
+        if is_own {
+            fields.leave_out(&format!("annotations.{key}"));
+        }
+        !is_own
+    });
     let metadata = ObjectMeta {
         labels: fields.texts("labels"),
-        annotations: fields.texts("annotations"),
+        annotations,
         finalizers: fields.list_of_texts("finalizers"),
         owner_references: fields.list("ownerReferences", owner),
         ..ObjectMeta::default()
@@ -119,16 +128,14 @@ fn owner(fields: &mut Fields) -> OwnerReference {
 }
 
 fn spec(fields: &mut Fields) -> NodeSpec {
-    // Deprecated, and not taken over by the server.
-    fields.ignore("configSource");
-    fields.ignore("externalID");
     NodeSpec {
         pod_cidr: fields.text("podCIDR"),
         pod_cidrs: fields.list_of_texts("podCIDRs"),
         provider_id: fields.text("providerID"),
         unschedulable: fields.boolean("unschedulable"),
         taints: fields.list("taints", taint),
-        ..NodeSpec::default()
+        config_source: fields.nested("configSource", status::config_source),
+        external_id: fields.text("externalID"),
     }
 }
 

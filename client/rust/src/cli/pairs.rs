@@ -14,13 +14,11 @@ pub struct Pairs {
     pub remove: BTreeSet<String>,
 }
 
-/// What of it the present values leave to do.
+/// What the present values leave to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// The values to set: those that are not there yet.
-    pub set: BTreeMap<String, String>,
-    /// The keys to remove: those that are there.
-    pub remove: BTreeSet<String>,
+    /// Whether a value is not there yet, or a key to remove is.
+    pub is_needed: bool,
     /// The keys to remove that are not there.
     pub absent: BTreeSet<String>,
 }
@@ -76,16 +74,9 @@ impl Pairs {
         if !overwrite && !conflicts.is_empty() {
             return Err(conflicts);
         }
-        let set = self.set.iter().filter(|(key, value)| present.get(*key) != Some(value));
-        let (remove, absent) = self.remove.iter().cloned().partition(|key| present.contains_key(key));
-        Ok(Step { set: set.map(|(key, value)| (key.clone(), value.clone())).collect(), remove, absent })
-    }
-}
-
-impl Step {
-    /// Whether nothing is left to do.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty()
+        let absent: BTreeSet<String> = self.remove.iter().filter(|key| !present.contains_key(*key)).cloned().collect();
+        let is_set = self.set.iter().all(|(key, value)| present.get(key) == Some(value));
+        Ok(Step { is_needed: !is_set || absent.len() < self.remove.len(), absent })
     }
 }
 
@@ -150,22 +141,24 @@ mod tests {
     fn another_value_needs_overwrite() {
         let pairs = parsed(&["team=blue"]).unwrap();
         assert_eq!(pairs.decide(&present(), false), Err(vec![("team".into(), "red".into())]));
-        assert_eq!(pairs.decide(&present(), true).unwrap().set["team"], "blue");
+        assert!(pairs.decide(&present(), true).unwrap().is_needed);
     }
 
     #[test]
     fn the_same_value_is_nothing_to_do() {
-        assert!(parsed(&["team=red"]).unwrap().decide(&present(), false).unwrap().is_empty());
+        assert!(!parsed(&["team=red"]).unwrap().decide(&present(), false).unwrap().is_needed);
     }
 
     #[test]
     fn a_new_key_needs_no_overwrite() {
-        assert_eq!(parsed(&["zone=a"]).unwrap().decide(&present(), false).unwrap().set.len(), 1);
+        assert!(parsed(&["zone=a"]).unwrap().decide(&present(), false).unwrap().is_needed);
     }
 
     #[test]
     fn removing_what_is_absent_is_nothing_to_do_but_told() {
-        let step = parsed(&["team-", "zone-"]).unwrap().decide(&present(), false).unwrap();
-        assert_eq!((step.remove, step.absent), (["team".to_owned()].into(), ["zone".to_owned()].into()));
+        let absent = BTreeSet::from(["zone".to_owned()]);
+        let decide = |arguments: &[&str]| parsed(arguments).unwrap().decide(&present(), false).unwrap();
+        assert_eq!(decide(&["zone-"]), Step { is_needed: false, absent: absent.clone() });
+        assert_eq!(decide(&["team-", "zone-"]), Step { is_needed: true, absent });
     }
 }

@@ -1,6 +1,8 @@
 //! Taints on the command line, by kubectl's rules: `KEY=VALUE:EFFECT` and `KEY:EFFECT` set, `KEY:EFFECT-` and `KEY-` remove,
 //! and a taint that is there is not changed without `--overwrite`.
 
+use std::collections::BTreeSet;
+
 use nodeward_client::api::Taint;
 
 use crate::failure::Failure;
@@ -23,15 +25,6 @@ pub struct Removal {
     pub key: String,
     /// Their effect. Any, if it is none.
     pub effect: Option<String>,
-}
-
-/// What of it the present taints leave to do.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Step {
-    /// The taints to set.
-    pub set: Vec<Taint>,
-    /// The key and effect of each taint to remove.
-    pub remove: Vec<(String, String)>,
 }
 
 /// Why the present taints don't allow it.
@@ -71,36 +64,55 @@ impl Taints {
         Ok(taints)
     }
 
-    /// What is left to do on a node with these taints.
-    pub fn decide(&self, present: &[Taint], overwrite: bool) -> Result<Step, Obstacle> {
-        let is_present = |taint: &&Taint| present.iter().any(|one| one.key == taint.key && one.effect == taint.effect);
-        let taken: Vec<String> = self.set.iter().filter(is_present).map(|taint| taint.key.clone()).collect();
-        if !overwrite && !taken.is_empty() {
-            return Err(Obstacle::Present(taken));
-        }
-        // As with kubectl, what is removed need not be set before: `k:NoSchedule k:NoSchedule-` ends without it.
-        let mut step = Step { set: self.set.clone(), remove: Vec::new() };
-        for removal in &self.remove {
-            let is_meant = |taint: &Taint| removal.matches(taint);
-            let before = step.set.len();
-            step.set.retain(|taint| !is_meant(taint));
-            let matching = present.iter().filter(|taint| is_meant(taint));
-            let found: Vec<(String, String)> =
-                matching.map(|taint| (taint.key.clone(), taint.effect.clone())).collect();
-            if found.is_empty() && step.set.len() == before {
-                return Err(Obstacle::Absent(removal.clone()));
-            }
-            step.remove.extend(found);
-        }
-        step.remove.dedup();
-        let is_new = |taint: &Taint| {
-            let same = |one: &&Taint| one.key == taint.key && one.effect == taint.effect;
-            let value = |one: &Taint| one.value.clone().unwrap_or_default();
-            present.iter().find(same).is_none_or(|one| value(one) != value(taint))
-        };
-        step.set.retain(is_new);
-        Ok(step)
+    /// The taints to set. As with kubectl, what is removed need not be set before: `k:NoSchedule k:NoSchedule-` ends
+    /// without it.
+    pub fn kept(&self) -> impl Iterator<Item = &Taint> {
+        self.set.iter().filter(|taint| !self.removes(taint))
     }
+
+    /// The key and effect of all that is set or removed, each once.
+    pub fn identities(&self) -> BTreeSet<(&str, &str)> {
+        let removed = self.remove.iter().flat_map(|removal| match &removal.effect {
+            Some(effect) => vec![(removal.key.as_str(), effect.as_str())],
+            None => EFFECTS.map(|effect| (removal.key.as_str(), effect)).into(),
+        });
+        removed.chain(self.set.iter().map(identity)).collect()
+    }
+
+    /// What stands in the way on a node with these taints. Not what a repeated request has done itself: a taint that is as
+    /// it is to be, one that is not there any more.
+    pub fn obstacle(&self, present: &[Taint], overwrite: bool, is_repeat: bool) -> Option<Obstacle> {
+        let is_taken = |taint: &&Taint| {
+            let found = present.iter().find(|one| identity(one) == identity(taint));
+            found.is_some_and(|found| !(is_repeat && value(found) == value(taint)))
+        };
+        let taken: Vec<String> = self.set.iter().filter(is_taken).map(|taint| taint.key.clone()).collect();
+        if !overwrite && !taken.is_empty() {
+            return Some(Obstacle::Present(taken));
+        }
+        let is_there = |removal: &&Removal| present.iter().chain(&self.set).any(|taint| removal.matches(taint));
+        let absent = self.remove.iter().find(|removal| !is_there(removal)).filter(|_| !is_repeat);
+        absent.cloned().map(Obstacle::Absent)
+    }
+
+    /// Whether there is something to do on a node with these taints.
+    pub fn is_needed(&self, present: &[Taint]) -> bool {
+        let is_there =
+            |taint: &Taint| present.iter().any(|one| identity(one) == identity(taint) && value(one) == value(taint));
+        present.iter().any(|taint| self.removes(taint)) || !self.kept().all(is_there)
+    }
+
+    fn removes(&self, taint: &Taint) -> bool {
+        self.remove.iter().any(|removal| removal.matches(taint))
+    }
+}
+
+fn identity(taint: &Taint) -> (&str, &str) {
+    (&taint.key, &taint.effect)
+}
+
+fn value(taint: &Taint) -> &str {
+    taint.value.as_deref().unwrap_or_default()
 }
 
 impl Removal {
@@ -115,13 +127,6 @@ impl std::fmt::Display for Removal {
             Some(effect) => write!(f, "{}:{effect}", self.key),
             None => f.write_str(&self.key),
         }
-    }
-}
-
-impl Step {
-    /// Whether nothing is left to do.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty()
     }
 }
 

@@ -1,23 +1,26 @@
 //! A watch that goes on by itself.
 //!
 //! It opens the stream again with the last token whenever it ends or breaks, with growing pauses while the server can't be
-//! reached. When too much has happened since the token, it takes a new snapshot and turns it into the differences to what
-//! it has delivered ([`view`]): the consumer never sees a change twice, nor misses a deletion.
+//! reached. When the server can't go on from the token, it takes a new snapshot and turns it into the differences to what it
+//! has delivered ([`view`]): the consumer never sees a change twice, nor misses a deletion.
 
 mod options;
+mod patience;
 mod view;
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tonic::Streaming;
 
 use crate::api::{Node, WatchNodesRequest, WatchNodesResponse};
 use crate::client::Client;
 use crate::error::Error;
 use crate::retry::pause;
+use crate::watch::patience::Patience;
 use crate::watch::view::View;
 
 pub use crate::watch::options::WatchOptions;
@@ -30,8 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 pub struct WatchEvent {
     /// What happened.
     pub kind: WatchEventKind,
-    /// A new watch with this token goes on after this event. None where it would miss something: between the differences
-    /// to a new snapshot, and where nothing was received yet.
+    /// A new watch with this token goes on after this event. None where there is no such token: between the differences to
+    /// a new snapshot, of which the new watch would miss some, and where nothing was told yet.
     pub resume_token: Option<String>,
 }
 
@@ -57,7 +60,7 @@ pub enum WatchEventKind {
     },
     /// The snapshot is complete: what follows are changes. Comes once.
     SnapshotComplete {
-        /// How many nodes the snapshot held.
+        /// How many nodes the snapshot held. After a token of the caller's only those that this watch has told of.
         node_count: i32,
     },
     /// Nothing happened, up to here.
@@ -87,10 +90,11 @@ impl Client {
 /// The state of a watch between two events.
 struct Watch {
     client: Client,
-    /// The next request: its token is the last one received.
+    /// What is watched. The token that a stream begins after is the view's.
     request: WatchNodesRequest,
-    /// The longest silence of a stream that is alive.
-    longest_silence: Duration,
+    patience: Patience,
+    /// Whether the bearer token could be read once: if it can't be later, it is being replaced.
+    was_authorized: bool,
     stream: Option<Streaming<WatchNodesResponse>>,
     delays: Box<dyn Iterator<Item = Duration> + Send>,
     /// The pause before the stream is opened.
@@ -104,18 +108,17 @@ struct Watch {
 
 impl Watch {
     fn new(client: Client, options: WatchOptions) -> Self {
-        let view = View::new(options.skip_snapshot, options.resume_token.is_none(), options.read_mask.is_empty());
-        let longest_silence = options.longest_silence();
         let delays = Box::new(client.retry_policy().endless_delays());
         Self {
             client,
+            view: View::new(&options),
+            patience: Patience::new(&options),
+            was_authorized: false,
             request: options.into_request(),
-            longest_silence,
             stream: None,
             delays,
             pause: Duration::ZERO,
             has_received: false,
-            view,
             events: VecDeque::new(),
             is_over: false,
         }
@@ -129,78 +132,86 @@ impl Watch {
             if self.is_over {
                 return None;
             }
-            match self.receive().await {
-                Ok(Some(message)) => self.take(message),
-                Ok(None) => self.reopen(),
-                Err(error) => {
-                    if let Err(error) = self.recover(error) {
-                        self.is_over = true;
-                        return Some(Err(error));
-                    }
+            let step = match self.receive().await {
+                Ok(Some(message)) => {
+                    self.take(message);
+                    Ok(())
                 }
+                Ok(None) => self.reopen(),
+                Err(error) => self.recover(error),
+            };
+            if let Err(error) = step {
+                self.is_over = true;
+                return Some(Err(error));
             }
         }
     }
 
     /// The next message, or none if the server has ended the stream.
     async fn receive(&mut self) -> Result<Option<WatchNodesResponse>, Error> {
-        sleep(std::mem::take(&mut self.pause)).await;
-        let (stream, client, request) = (&mut self.stream, &self.client, &self.request);
-        let has_received = &mut self.has_received;
-        let message = async move {
-            let stream = match stream {
-                Some(stream) => stream,
-                closed => {
-                    *has_received = false;
-                    let request = client.request(request.clone(), None).await?;
-                    closed.insert(client.service().watch_nodes(request).await?.into_inner())
-                }
-            };
-            Ok(stream.message().await?)
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => self.open().await?,
         };
-        // A dead server behind a proxy that is alive goes unnoticed by the keepalives of the connection: bookmarks are its
-        // sign of life.
-        let silence = || Error::unavailable(format!("the server was silent for {:?}", self.longest_silence));
-        timeout(self.longest_silence, message).await.unwrap_or_else(|_| Err(silence()))
+        let message = self.patience.wait(async { Ok(stream.message().await?) }).await;
+        self.stream = Some(stream);
+        message
+    }
+
+    async fn open(&mut self) -> Result<Streaming<WatchNodesResponse>, Error> {
+        sleep(mem::take(&mut self.pause)).await;
+        self.has_received = false;
+        let mut message = self.request.clone();
+        message.resume_token = self.view.token().cloned().unwrap_or_default();
+        let request = self.patience.wait(self.client.request(message, None, 0)).await?;
+        self.was_authorized = true;
+        let mut service = self.client.service();
+        let stream = self.patience.wait(async { Ok(service.watch_nodes(request).await?.into_inner()) }).await?;
+        if self.view.may_be_silent() {
+            self.patience.has_begun();
+        }
+        Ok(stream)
     }
 
     fn take(&mut self, message: WatchNodesResponse) {
         if !self.has_received {
             self.has_received = true;
+            self.patience.has_begun();
             self.delays = Box::new(self.client.retry_policy().endless_delays());
-        }
-        if !message.resume_token.is_empty() {
-            self.request.resume_token.clone_from(&message.resume_token);
-            // The two exclude each other.
-            self.request.skip_snapshot = false;
         }
         self.events.extend(self.view.take(message));
     }
 
     /// After the regular end of a stream: the next one at once, unless this one was of no use.
-    fn reopen(&mut self) {
+    fn reopen(&mut self) -> Result<(), Error> {
         self.stream = None;
         if !self.has_received {
             self.pause = self.next_delay();
         }
+        if self.patience.bears(self.pause) { Ok(()) } else { Err(Patience::over()) }
     }
 
     /// After an error: how to go on, or the error if there is no way.
     fn recover(&mut self, error: Error) -> Result<(), Error> {
         self.stream = None;
-        if error.is_expired_token() && self.view.can_start_over() {
-            self.view.start_over();
-            self.request.resume_token.clear();
-            // A token that is expired as soon as it was given must not make a busy loop.
+        // Not after a token of the caller's: only the caller knows what came before it.
+        if error.is_about_resume_token() && self.view.start_over() {
+            // A token that is of no use as soon as it was given must not make a busy loop.
             if !self.has_received {
                 self.pause = self.next_delay();
             }
             return Ok(());
         }
-        if !error.is_interruption() {
+        let is_passing = error.is_interruption() || (error.is_of_token_file() && self.was_authorized);
+        if !is_passing {
             return Err(error);
         }
-        self.pause = pause(self.next_delay(), &error).min(LONGEST_PAUSE);
+        // A server that wants to be left alone is left alone for as long as a watch ever pauses by itself.
+        let delay = pause(self.next_delay(), &error).unwrap_or_else(|| self.client.retry_policy().max_delay);
+        self.pause = delay.min(LONGEST_PAUSE);
+        if !self.patience.bears(self.pause) {
+            return Err(error);
+        }
         let kind = WatchEventKind::Interrupted { error, retry_in: self.pause };
         self.events.push_back(WatchEvent { kind, resume_token: self.view.resume_token() });
         Ok(())

@@ -20,14 +20,17 @@ pub struct WatchOptions {
     /// name is always returned.
     pub read_mask: Vec<String>,
     /// Go on after the event that carried this token, in a watch with the same filter, selector and mask. The consumer
-    /// must still hold what that watch delivered; if the token is expired, the watch ends with `RESUME_TOKEN_EXPIRED`, and
-    /// the consumer starts over.
+    /// must still hold what that watch delivered; if the token can't be used (any more), the watch ends with
+    /// `RESUME_TOKEN_EXPIRED` or `INVALID_RESUME_TOKEN`, and the consumer starts over.
     pub resume_token: Option<String>,
     /// Tell only changes from now on. The snapshot is read all the same, to be able to tell what changed in a long
     /// interruption, but not delivered.
     pub skip_snapshot: bool,
     /// How often a bookmark comes when nothing else does: 1 s to 10 min. The server's 30 s if it is none.
     pub bookmark_interval: Option<Duration>,
+    /// How long it may take until the watch has begun: until the first message or, after a resume token, until the server
+    /// has accepted it. Then the watch ends with the last error of the attempts. None: for as long as it takes.
+    pub begin_within: Option<Duration>,
 }
 
 impl WatchOptions {
@@ -47,8 +50,9 @@ impl WatchOptions {
         interval.max(Duration::from_secs(1)).saturating_mul(3)
     }
 
+    /// The request, without a token.
     pub(crate) fn into_request(self) -> WatchNodesRequest {
-        let Self { filter, label_selector, mut read_mask, resume_token, skip_snapshot: _, bookmark_interval } = self;
+        let Self { filter, label_selector, mut read_mask, bookmark_interval, .. } = self;
         // Nodes are told apart by their names.
         if !read_mask.is_empty() && !read_mask.iter().any(|path| path == "name" || path == "*") {
             read_mask.push("name".to_owned());
@@ -57,7 +61,8 @@ impl WatchOptions {
             filter,
             label_selector,
             read_mask: mask(read_mask),
-            resume_token: resume_token.unwrap_or_default(),
+            resume_token: String::new(),
+            // The snapshot is what later ones are compared with.
             skip_snapshot: false,
             bookmark_interval: bookmark_interval.and_then(|interval| interval.try_into().ok()),
         }

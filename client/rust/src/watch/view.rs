@@ -1,58 +1,96 @@
 //! What the consumer of a watch has seen, and what a message adds to it. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use crate::api::node_change::Type;
 use crate::api::watch_nodes_response::Event;
 use crate::api::{Node, NodeChange, WatchNodesResponse};
-use crate::watch::{WatchEvent, WatchEventKind};
+use crate::watch::{WatchEvent, WatchEventKind, WatchOptions};
 
-/// The nodes as they were last delivered, and the snapshot that is being received.
+/// The nodes as they were last received, and up to where.
 #[derive(Debug)]
 pub(crate) struct View {
+    phase: Phase,
     nodes: BTreeMap<String, Node>,
-    /// The names in the snapshot so far. None after its end.
-    snapshot: Option<BTreeSet<String>>,
-    /// Whether the nodes of this snapshot are to be taken as known already.
-    is_silent: bool,
-    /// Whether a snapshot was completed before, so that this one is told as differences.
-    is_repeated: bool,
-    /// Whether `nodes` is all that the consumer knows.
-    knows_all: bool,
+    /// The last token: the next stream goes on after it.
+    token: Option<String>,
     /// Whether all fields are watched. Then those that change all the time do not count.
     ignores_volatile: bool,
-    token: Option<String>,
+}
+
+/// What the messages are a part of.
+#[derive(Debug)]
+enum Phase {
+    /// The first snapshot, told as it comes.
+    Snapshot,
+    /// The first snapshot if only changes after it are told.
+    Baseline,
+    /// A new snapshot, told as the differences to `nodes`, which may have missed changes.
+    Renewal {
+        /// The names that it held so far.
+        seen: BTreeSet<String>,
+        /// Whether no snapshot was complete before: the consumer waits for the end of one.
+        is_first: bool,
+    },
+    /// The changes after a snapshot: `nodes` is all that there is.
+    Changes,
+    /// What follows a token of the caller's: the rest of a snapshot and changes. `nodes` is a part of what the caller knows.
+    Continuation,
 }
 
 impl View {
-    /// A view before the first message: of a snapshot to come, or of changes after one that somebody else has seen.
-    pub(crate) fn new(skip_snapshot: bool, begins_with_snapshot: bool, ignores_volatile: bool) -> Self {
+    /// A view before the first message.
+    pub(crate) fn new(options: &WatchOptions) -> Self {
+        let phase = match (&options.resume_token, options.skip_snapshot) {
+            (Some(_), _) => Phase::Continuation,
+            (None, true) => Phase::Baseline,
+            (None, false) => Phase::Snapshot,
+        };
         Self {
+            phase,
             nodes: BTreeMap::new(),
-            snapshot: begins_with_snapshot.then(BTreeSet::new),
-            is_silent: skip_snapshot,
-            is_repeated: false,
-            knows_all: begins_with_snapshot,
-            ignores_volatile,
-            token: None,
+            token: options.resume_token.clone(),
+            ignores_volatile: options.read_mask.is_empty(),
         }
     }
 
-    /// Whether a new snapshot can be turned into differences.
-    pub(crate) fn can_start_over(&self) -> bool {
-        self.knows_all
+    /// Whether messages may be long in coming: without a token of the caller's, at least the end of a snapshot comes at once.
+    pub(crate) fn may_be_silent(&self) -> bool {
+        matches!(self.phase, Phase::Continuation)
     }
 
-    /// A new snapshot is going to come.
-    pub(crate) fn start_over(&mut self) {
-        self.is_repeated = self.is_repeated || self.snapshot.is_none();
-        self.snapshot = Some(BTreeSet::new());
+    /// Prepares for a new snapshot, whose differences to this view will be told. False if there is too much that only the
+    /// caller knows.
+    pub(crate) fn start_over(&mut self) -> bool {
+        let is_first = match &self.phase {
+            Phase::Continuation => return false,
+            Phase::Snapshot | Phase::Baseline => true,
+            Phase::Renewal { is_first, .. } => *is_first,
+            Phase::Changes => false,
+        };
         self.token = None;
+        if matches!(self.phase, Phase::Baseline) {
+            // Nothing was told of it.
+            self.nodes.clear();
+        } else {
+            self.phase = Phase::Renewal { seen: BTreeSet::new(), is_first };
+        }
+        true
     }
 
-    /// The token after which nothing is missed.
+    /// The token that the next stream goes on after.
+    pub(crate) fn token(&self) -> Option<&String> {
+        self.token.as_ref()
+    }
+
+    /// The token after which the consumer misses nothing. In a renewal the deletions are yet to come: whoever resumed there
+    /// would not learn of them. Whoever resumed within a baseline would be told of it.
     pub(crate) fn resume_token(&self) -> Option<String> {
-        self.token.clone()
+        match self.phase {
+            Phase::Renewal { .. } | Phase::Baseline => None,
+            Phase::Snapshot | Phase::Changes | Phase::Continuation => self.token.clone(),
+        }
     }
 
     /// What the consumer is told about a message.
@@ -60,19 +98,17 @@ impl View {
         let WatchNodesResponse { event, resume_token } = message;
         let kinds = match event {
             Some(Event::Change(change)) => self.change(change),
-            Some(Event::SnapshotComplete(complete)) => self.complete(complete.node_count),
+            Some(Event::SnapshotComplete(_)) => self.complete(),
             Some(Event::Bookmark(_)) => vec![WatchEventKind::Bookmark],
             // An event of a later version of the contract: its token counts, though.
             None => Vec::new(),
         };
-        // In a repeated snapshot the deletions are yet to come: whoever resumed there would not learn of them.
-        let is_in_repeated = self.is_repeated && self.snapshot.is_some();
-        let may_resume = !is_in_repeated && !resume_token.is_empty();
-        if may_resume {
+        let has_token = !resume_token.is_empty();
+        if has_token {
             self.token = Some(resume_token);
         }
         let last = kinds.len().saturating_sub(1);
-        let token_of = |index: usize| (may_resume && index == last).then(|| self.token.clone()).flatten();
+        let token_of = |index: usize| (has_token && index == last).then(|| self.resume_token()).flatten();
         kinds.into_iter().enumerate().map(|(index, kind)| WatchEvent { kind, resume_token: token_of(index) }).collect()
     }
 
@@ -83,48 +119,63 @@ impl View {
         if kind == Type::Deleted {
             return self.delete(node);
         }
-        if let Some(snapshot) = &mut self.snapshot {
-            snapshot.insert(node.name.clone());
-            if self.is_silent && !self.is_repeated {
-                self.nodes.insert(node.name.clone(), node);
-                return Vec::new();
-            }
+        if let Phase::Renewal { seen, .. } = &mut self.phase {
+            seen.insert(node.name.clone());
         }
         let known = self.nodes.insert(node.name.clone(), node.clone());
-        match known {
-            // Only a watch that began with a token gets changes of nodes that it has not seen.
-            None if kind == Type::Modified && !self.knows_all => vec![WatchEventKind::Modified { node, changed_paths }],
-            None => vec![WatchEventKind::Added { node }],
-            Some(known) if is_another(&known, &node) => {
+        match (known, &self.phase) {
+            (_, Phase::Baseline) => Vec::new(),
+            (None, Phase::Continuation) if kind == Type::Modified => {
+                vec![WatchEventKind::Modified { node, changed_paths }]
+            }
+            (None, _) => vec![WatchEventKind::Added { node }],
+            (Some(known), _) if is_another(&known, &node) => {
                 vec![WatchEventKind::Deleted { node: known }, WatchEventKind::Added { node }]
             }
-            Some(_) if kind == Type::Modified => vec![WatchEventKind::Modified { node, changed_paths }],
-            Some(known) if self.is_equal(&known, &node) => Vec::new(),
-            Some(_) => vec![WatchEventKind::Modified { node, changed_paths: Vec::new() }],
+            (Some(_), _) if kind == Type::Modified => vec![WatchEventKind::Modified { node, changed_paths }],
+            (Some(known), _) if self.is_equal(&known, &node) => Vec::new(),
+            (Some(_), _) => vec![WatchEventKind::Modified { node, changed_paths: Vec::new() }],
         }
     }
 
     fn delete(&mut self, node: Node) -> Vec<WatchEventKind> {
-        if let Some(snapshot) = &mut self.snapshot {
-            snapshot.remove(&node.name);
+        if let Phase::Renewal { seen, .. } = &mut self.phase {
+            seen.remove(&node.name);
         }
-        match self.nodes.remove(&node.name) {
-            None if self.knows_all => Vec::new(),
-            _ => vec![WatchEventKind::Deleted { node }],
+        match (self.nodes.remove(&node.name), &self.phase) {
+            (_, Phase::Baseline) => Vec::new(),
+            (None, Phase::Snapshot | Phase::Renewal { .. } | Phase::Changes) => Vec::new(),
+            (Some(_), _) | (None, Phase::Continuation) => vec![WatchEventKind::Deleted { node }],
         }
     }
 
+    /// The consumer is told once that the snapshot is complete. After a later one a bookmark says up to where it is.
+    fn complete(&mut self) -> Vec<WatchEventKind> {
+        match mem::replace(&mut self.phase, Phase::Changes) {
+            Phase::Snapshot | Phase::Baseline => vec![self.snapshot_complete()],
+            Phase::Renewal { seen, is_first } => {
+                let mut kinds = self.forget_all_but(&seen);
+                kinds.push(if is_first { self.snapshot_complete() } else { WatchEventKind::Bookmark });
+                kinds
+            }
+            Phase::Changes => Vec::new(),
+            Phase::Continuation => {
+                self.phase = Phase::Continuation;
+                vec![self.snapshot_complete()]
+            }
+        }
+    }
+
+    /// The number is not the server's, which counts what it sent since the last token.
+    fn snapshot_complete(&self) -> WatchEventKind {
+        WatchEventKind::SnapshotComplete { node_count: i32::try_from(self.nodes.len()).unwrap_or(i32::MAX) }
+    }
+
     /// What was delivered and is not in the snapshot is gone.
-    fn complete(&mut self, node_count: i32) -> Vec<WatchEventKind> {
-        let Some(snapshot) = self.snapshot.take() else { return Vec::new() };
-        let gone: Vec<String> = self.nodes.keys().filter(|name| !snapshot.contains(*name)).cloned().collect();
+    fn forget_all_but(&mut self, seen: &BTreeSet<String>) -> Vec<WatchEventKind> {
+        let gone: Vec<String> = self.nodes.keys().filter(|name| !seen.contains(*name)).cloned().collect();
         let gone = gone.iter().filter_map(|name| self.nodes.remove(name));
-        let mut kinds: Vec<WatchEventKind> = gone.map(|node| WatchEventKind::Deleted { node }).collect();
-        // The consumer is told once. After that a bookmark says up to where it is.
-        let end =
-            if self.is_repeated { WatchEventKind::Bookmark } else { WatchEventKind::SnapshotComplete { node_count } };
-        kinds.push(end);
-        kinds
+        gone.map(|node| WatchEventKind::Deleted { node }).collect()
     }
 
     fn is_equal(&self, one: &Node, other: &Node) -> bool {

@@ -10,6 +10,7 @@ use nodeward_client::{
 };
 use tokio::time::Instant;
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::fake::{Call, Fake, Fate, Network, TRACE_ID, node, status, unavailable};
@@ -24,6 +25,12 @@ fn fake() -> Fake {
 
 fn after(delay: Duration) -> Status {
     Status::with_error_details(Code::Unavailable, "later", ErrorDetails::with_retry_info(Some(delay)))
+}
+
+fn pushing_back(value: &str) -> Status {
+    let mut status = unavailable();
+    status.metadata_mut().insert("grpc-retry-pushback-ms", value.parse().unwrap());
+    status
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,6 +76,75 @@ async fn retry_info_is_waited_for() {
     client(&fake).cordon("a", Change::default()).await.unwrap();
     let elapsed = begin.elapsed();
     assert!(elapsed >= Duration::from_secs(7) && elapsed < Duration::from_secs(8), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushback_is_waited_for_exactly() {
+    let fake = fake();
+    fake.next(Fate::Fail(pushing_back("7000")));
+    let begin = Instant::now();
+    client(&fake).cordon("a", Change::default()).await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_negative_pushback_ends_the_attempts() {
+    let fake = fake();
+    fake.next(Fate::Fail(pushing_back("-1")));
+    assert!(client(&fake).cordon("a", Change::default()).await.is_err());
+    assert_eq!(fake.request_ids().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_is_told_how_often_a_request_was_sent_before() {
+    let fake = fake();
+    fake.next(Fate::Fail(unavailable())).next(Fate::Fail(unavailable()));
+    client(&fake).cordon("a", Change::default()).await.unwrap();
+    let told =
+        |metadata: &MetadataMap| metadata.get("grpc-previous-rpc-attempts").map(|one| one.to_str().unwrap().to_owned());
+    let told: Vec<Option<String>> = fake.lock().metadata.iter().map(told).collect();
+    assert_eq!(told, [None, Some("1".to_owned()), Some("2".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_many_requests_fail_none_is_sent_again() {
+    let fake = fake();
+    for _ in 0..6 {
+        fake.next(Fate::Fail(unavailable()));
+    }
+    let client = client(&fake);
+    assert!(client.cordon("a", Change::default()).await.is_err());
+    // The tokens are those of the client and of all that is made of it.
+    assert!(client.with_timeout(None).cordon("a", Change::default()).await.is_err());
+    assert_eq!(fake.request_ids().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_file_that_goes_away_between_attempts_does_not_hide_why_the_first_failed() {
+    let fake = fake();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "token").unwrap();
+    fake.next(Fate::Fail(after(Duration::from_secs(7))));
+    let client = Network::default().client(&fake, ConnectOptions::new("").bearer_token_file(file.path()));
+    let remove = async {
+        while fake.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        file.close().unwrap();
+    };
+    let (result, ()) = tokio::join!(client.cordon("a", Change::default()), remove);
+    assert_eq!(result.unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_that_no_request_can_carry_is_shortened() {
+    let fake = fake();
+    let millennia = Duration::from_secs(20_000 * 365 * 24 * 3600);
+    for timeout in [millennia, Duration::MAX] {
+        client(&fake).with_timeout(Some(timeout)).get_node("a", ReadOptions::default()).await.unwrap();
+    }
+    let metadata = fake.lock().metadata.clone();
+    assert_eq!(metadata[0].get("grpc-timeout").unwrap(), "99999999H");
 }
 
 #[tokio::test(start_paused = true)]

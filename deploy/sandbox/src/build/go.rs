@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use super::leashed::{Leashed, NOT_FOUND};
 use crate::cache;
 use crate::error::SandboxError;
 use crate::progress::{Progress, Step};
@@ -32,7 +32,7 @@ pub(super) async fn build(
     let step = progress.step("Downloading the Go modules of the control plane (once, about 0.3 GB)");
     let mut modules = 0;
     let mut list = go(source);
-    list.args(["list", "-mod=readonly", "-deps"]).args(&packages);
+    list.args(["list", "-deps"]).args(&packages);
     let listed = run(list, source, "downloading Go modules", |line| {
         if line.starts_with("go: downloading") {
             modules += 1;
@@ -45,7 +45,7 @@ pub(super) async fn build(
     let total = listed.lines().count();
     let step = progress.step("Building etcd, Kubernetes and kwok (once, several minutes)");
     let mut compile = go(source);
-    compile.args(["build", "-mod=readonly", "-buildvcs=false", "-v", "-trimpath", "-ldflags", linker_flags]);
+    compile.args(["build", "-buildvcs=false", "-v", "-trimpath", "-ldflags", linker_flags]);
     // The compiler's processes are short-lived: less garbage collection makes a cold build 8 % shorter.
     compile.args(["-gcflags", super::COMPILER_FLAGS]).env("GOGC", "400").arg("-o");
     compile.arg(output).args(&packages);
@@ -65,68 +65,73 @@ fn show(step: &Step, compiled: usize, total: usize) {
 }
 
 fn go(source: &Path) -> Command {
-    let mut command = Command::new("go");
-    // No C compiler is needed, and a workspace of the user's does not concern this module.
-    command.current_dir(source).env("CGO_ENABLED", "0").env("GOWORK", "off").stdin(Stdio::null());
-    // A group of its own, so that it can be ended together with the compilers that it starts.
-    command.process_group(0);
+    let mut command = Leashed::command("go");
+    // What the user has set for other builds, also with `go env -w`, does not concern this one: no C compiler is
+    // needed, no workspace, and the binaries run here.
+    command.current_dir(source).env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOFLAGS", "-mod=readonly");
+    command.env("GOOS", go_name(std::env::consts::OS)).env("GOARCH", go_name(std::env::consts::ARCH));
     command
+}
+
+/// What Go calls the system or the processor that Rust calls `rust_name`.
+fn go_name(rust_name: &str) -> &str {
+    match rust_name {
+        "macos" => "darwin",
+        "x86" => "386",
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "loongarch64" => "loong64",
+        same => same,
+    }
 }
 
 /// Runs Go, gives each line of its stderr to `on_line`, and returns its stdout. Dropped before, it ends Go.
 async fn run(
-    mut command: Command,
+    command: Command,
     source: &Path,
     step: &'static str,
-    mut on_line: impl FnMut(&str),
+    on_line: impl FnMut(&str),
 ) -> Result<String, SandboxError> {
-    let wrap = |e: io::Error| match e.kind() {
-        io::ErrorKind::NotFound => SandboxError::GoMissing { needed: GO_NEEDED },
-        _ => SandboxError::io("run", Path::new("go"), e),
-    };
-    let mut running = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(wrap)?);
-    let (stdout, stderr) = (running.0.stdout.take(), running.0.stderr.take());
-    let mut kept = VecDeque::with_capacity(KEPT_LINES);
-    let mut text = String::new();
-    let read_errors = async {
-        let Some(stderr) = stderr else { return Ok(()) };
-        let mut lines = BufReader::new(stderr).lines();
-        while let Some(line) = lines.next_line().await? {
-            on_line(&line);
-            if kept.len() == KEPT_LINES {
-                kept.pop_front();
-            }
-            kept.push_back(line);
-        }
-        Ok(())
-    };
-    // Both at once, or Go would block on whichever pipe is full.
-    let read_output = async {
-        match stdout {
-            Some(mut stdout) => stdout.read_to_string(&mut text).await.map(drop),
-            None => Ok(()),
-        }
-    };
-    tokio::try_join!(read_errors, read_output).map_err(wrap)?;
-    let status = running.0.wait().await.map_err(wrap)?;
+    let Ended { status, stdout, last_lines } = run_to_end(command, on_line).await?;
     if status.success() {
-        return Ok(text);
+        return Ok(stdout);
     }
-    let output = Vec::from(kept).join("\n");
-    let proxy = proxy(source).await;
-    Err(diagnose(step, status, &output, proxy))
+    if status.code() == Some(NOT_FOUND) {
+        return Err(SandboxError::GoMissing { needed: GO_NEEDED });
+    }
+    Err(diagnose(step, status, &last_lines, proxy(source).await))
 }
 
-/// A running Go, and the compilers that it runs.
-struct Running(Child);
+/// A Go that has ended.
+struct Ended {
+    status: ExitStatus,
+    stdout: String,
+    /// Of its stderr.
+    last_lines: String,
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // No id: it has been waited for, and its group is gone.
-        if let Some(group) = self.0.id().and_then(|id| Pid::from_raw(id as i32)) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+async fn run_to_end(command: Command, mut on_line: impl FnMut(&str)) -> Result<Ended, SandboxError> {
+    let wrap = |e: io::Error| SandboxError::io("run", Path::new("go"), e);
+    let mut running = Leashed::spawn(command).map_err(wrap)?;
+    let mut kept = VecDeque::with_capacity(KEPT_LINES);
+    let mut text = String::new();
+    if let Some((mut stdout, stderr)) = running.output() {
+        let read_errors = async {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Some(line) = lines.next_line().await? {
+                on_line(&line);
+                if kept.len() == KEPT_LINES {
+                    kept.pop_front();
+                }
+                kept.push_back(line);
+            }
+            Ok(())
+        };
+        // Both at once, or Go would block on whichever pipe is full.
+        tokio::try_join!(read_errors, stdout.read_to_string(&mut text)).map_err(wrap)?;
     }
+    let status = running.ended().await.map_err(wrap)?;
+    Ok(Ended { status, stdout: text, last_lines: Vec::from(kept).join("\n") })
 }
 
 /// Says what a failure of Go means.
@@ -169,8 +174,9 @@ fn diagnose(step: &'static str, status: ExitStatus, output: &str, proxy: String)
 }
 
 async fn proxy(source: &Path) -> String {
-    let output = go(source).args(["env", "GOPROXY"]).output().await;
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string()).unwrap_or_default()
+    let mut command = go(source);
+    command.args(["env", "GOPROXY"]);
+    run_to_end(command, |_| {}).await.map(|ended| ended.stdout.trim().to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! others wait, and a build that is interrupted leaves nothing that could be mistaken for a finished one.
 
 mod go;
+mod leashed;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -52,35 +52,36 @@ pub(crate) fn names(count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("worker-{number}")).collect()
 }
 
-/// Creates nodes, the first of which is the `first`th of the sandbox, counted from 0. Those that exist stay as they are.
+/// Creates nodes, the first of which is the `first`th of the sandbox, counted from 0. Those that exist stay as they are;
+/// the names of the others are returned.
 pub(crate) async fn create(
     client: &Client,
     names: &[String],
     first: usize,
     step: Option<&Step>,
-) -> Result<(), SandboxError> {
+) -> Result<Vec<String>, SandboxError> {
     let api: Api<Node> = Api::all(client.clone());
     let now = Timestamp::now();
-    let mut created = stream::iter(names.iter().enumerate().map(|(offset, name)| {
+    let mut answers = stream::iter(names.iter().enumerate().map(|(offset, name)| {
         let api = api.clone();
         async move {
             let wrap = |e| SandboxError::kube(format!("create the node {name}"), e);
             let node = node(name, first + offset, now).map_err(|e| wrap(kube::Error::SerdeError(e)))?;
             match api.create(&PostParams::default(), &node).await {
-                Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-                other => other.map(drop).map_err(wrap),
+                Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
+                other => other.map(|_| Some(name.clone())).map_err(wrap),
             }
         }
     }))
     .buffer_unordered(PARALLEL);
-    let mut count = 0;
-    while created.try_next().await?.is_some() {
-        count += 1;
+    let mut created = Vec::with_capacity(names.len());
+    while let Some(name) = answers.try_next().await? {
+        created.extend(name);
         if let Some(step) = step {
-            step.at(format!("{count} of {} created", names.len()));
+            step.at(format!("{} of {} created", created.len(), names.len()));
         }
     }
-    Ok(())
+    Ok(created)
 }
 
 /// Waits until all of the nodes are Ready and free of the taint that every node is born with.

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::wait_for;
@@ -16,26 +16,13 @@ use crate::progress::Step;
 /// The namespace of the demo.
 pub const NAMESPACE: &str = "demo";
 
-/// Where nodeward keeps its own objects.
-pub const SYSTEM_NAMESPACE: &str = "nodeward-system";
-
 /// What `kubectl apply` is given.
 pub(crate) const MANIFEST: &str = include_str!("workloads.yaml");
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Makes nodeward's own namespace, empty, if there is none.
-pub(crate) async fn make_system_namespace(client: &Client) -> Result<(), SandboxError> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let mut namespace = Namespace::default();
-    namespace.metadata.name = Some(SYSTEM_NAMESPACE.into());
-    match namespaces.create(&PostParams::default(), &namespace).await {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        other => other.map(drop).map_err(|e| SandboxError::kube("make the system namespace", e)),
-    }
-}
-
-/// Waits until every pod of the demo runs and every budget has counted its pods.
+/// Waits until every pod of the demo runs and every budget has counted its pods. Whatever else were in the demo's
+/// namespace would be waited for too: this is for when nobody has had the time to put anything there.
 pub(crate) async fn wait_running(client: &Client, logs: &Path, step: &Step) -> Result<(), SandboxError> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     let daemon_sets: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);

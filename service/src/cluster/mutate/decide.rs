@@ -30,6 +30,11 @@ pub(super) trait Change: Sync {
     /// What is sent to Kubernetes.
     type Write: Send;
 
+    /// Whether it can only be decided on all of the node: the cache does without its managed fields.
+    fn needs_managed_fields(&self) -> bool {
+        false
+    }
+
     /// What to send for the node as it is; `None` if it is already as it should be.
     fn decide(&self, mutation: &Mutation, current: Option<&Node>) -> Result<Option<Self::Write>, Error>;
 
@@ -70,8 +75,9 @@ impl From<Error> for Sent {
 impl Mutator {
     /// Carries out a change of the node of this name.
     pub(super) async fn change(&self, mutation: &Mutation, name: &str, change: &impl Change) -> Result<Changed, Error> {
-        self.refuse_foreign_request(mutation, name)?;
-        let mut basis = self.cached(name);
+        self.refuse_reuse(mutation, name)?;
+        let mut basis =
+            if change.needs_managed_fields() { self.reread(mutation, name).await? } else { self.cached(name) };
         for attempt in 0..ATTEMPTS {
             let decided = match decide(mutation, change, basis.node.as_ref()) {
                 Ok(Decision::Write(write)) if basis.may_be_written() => write,

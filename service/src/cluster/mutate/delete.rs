@@ -3,7 +3,8 @@
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 
-use super::ledger::Target;
+use super::entry::{Deed, Entry, Target};
+use super::ledger::Begun;
 use super::{Changed, Mutation, Mutator, Outcome};
 use crate::error::Error;
 
@@ -19,12 +20,12 @@ pub enum Propagation {
 }
 
 /// What became of the deletion of one node.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Deleted {
-    /// It is gone, now or before.
+    /// It is gone, or will be when its finalizers are removed.
     Gone,
-    /// It is no longer at the version that it was to be deleted at.
-    Overtaken,
+    /// It is no longer at the version that it was to be deleted at, but like this.
+    Overtaken(Box<Node>),
 }
 
 impl Mutator {
@@ -36,62 +37,96 @@ impl Mutator {
         propagation: Propagation,
         allow_missing: bool,
     ) -> Result<Changed, Error> {
-        self.refuse_foreign_request(mutation, "")?;
+        self.refuse_reuse(mutation, "")?;
         if let Some(request) = mutation.to_record()
-            && let Some(begun) = self.ledger.find(mutation, request).await?
+            && let Some(entry) = self.ledger.find(mutation, request).await?
         {
-            return self.delete_again(mutation, &begun.targets, propagation).await;
+            return self.delete_again(mutation, &entry, propagation).await;
         }
-        let Some(node) = self.live(mutation, name).await? else {
-            return if allow_missing {
-                Ok(Changed::same(Node::default(), Outcome::Unchanged))
-            } else {
-                Err(Error::NotFound { node: name.to_owned() })
-            };
+        let node = self.live(mutation, name).await?;
+        if node.is_none() && !allow_missing {
+            return Err(Error::NotFound { node: name.to_owned() });
+        }
+        if let Some(node) = &node {
+            mutation.check_etag(node)?;
+        }
+        let target = node.as_ref().map(|node| Target { version: mutation.etag.clone(), ..Target::of(node) });
+        let targets: Vec<Target> = target.into_iter().collect();
+        let entry = match self.note_deletion(mutation, targets.clone()).await? {
+            // Noted even if there is nothing to delete: sent again, it must not delete a node that came meanwhile.
+            Some(Begun::Before(entry)) => return self.delete_again(mutation, &entry, propagation).await,
+            Some(Begun::Now(entry)) => Some(entry),
+            None => None,
         };
-        mutation.check_etag(&node)?;
-        let target = Target { version: mutation.etag.clone(), ..target(&node) };
-        self.delete_first(mutation, node, target, propagation).await
+        self.delete_noted(mutation, entry.as_ref(), &targets, propagation).await?;
+        let outcome = match (&node, mutation.validate_only) {
+            (None, _) => Outcome::Unchanged,
+            (_, true) => Outcome::Validated,
+            (_, false) => Outcome::Changed,
+        };
+        Ok(Changed::same(node.unwrap_or_default(), outcome))
     }
 
-    async fn delete_first(
+    /// Notes what a request deletes, if it has an id.
+    pub(super) async fn note_deletion(
         &self,
         mutation: &Mutation,
-        node: Node,
-        target: Target,
+        targets: Vec<Target>,
+    ) -> Result<Option<Begun>, Error> {
+        match mutation.to_record() {
+            Some(request) => Ok(Some(self.ledger.begin(mutation, request, Deed::Delete(targets)).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Deletes the targets, and forgets the request if that is refused.
+    async fn delete_noted(
+        &self,
+        mutation: &Mutation,
+        entry: Option<&Entry>,
+        targets: &[Target],
         propagation: Propagation,
-    ) -> Result<Changed, Error> {
-        let targets = match mutation.to_record() {
-            Some(request) => self.ledger.begin(mutation, request, vec![target.clone()]).await?.targets,
-            None => vec![target],
-        };
-        for target in &targets {
-            if self.delete_target(mutation, target, propagation).await? == Deleted::Overtaken {
-                if let Some(request) = mutation.to_record() {
-                    self.ledger.forget(mutation, request).await?;
+    ) -> Result<(), Error> {
+        for target in targets {
+            if let Err(error) = self.delete_at_version(mutation, target, propagation).await {
+                if let Some(entry) = entry.filter(|_| error.is_refusal()) {
+                    self.ledger.forget(mutation, entry).await;
                 }
-                let current = self.live(mutation, &target.name).await?.unwrap_or_default();
-                mutation.check_etag(&current)?;
-                return Err(Error::Conflict { node: target.name.clone() });
+                return Err(error);
             }
         }
-        let outcome = if mutation.validate_only { Outcome::Validated } else { Outcome::Changed };
-        Ok(Changed::same(node, outcome))
+        Ok(())
+    }
+
+    async fn delete_at_version(
+        &self,
+        mutation: &Mutation,
+        target: &Target,
+        propagation: Propagation,
+    ) -> Result<(), Error> {
+        match self.delete_target(mutation, target, propagation).await? {
+            Deleted::Gone => Ok(()),
+            Deleted::Overtaken(node) => {
+                mutation.check_etag(&node)?;
+                Err(Error::Conflict { node: target.name.clone() })
+            }
+        }
     }
 
     /// Finishes what an earlier try of the request has begun.
     async fn delete_again(
         &self,
         mutation: &Mutation,
-        targets: &[Target],
+        entry: &Entry,
         propagation: Propagation,
     ) -> Result<Changed, Error> {
-        for target in targets {
-            if self.delete_target(mutation, target, propagation).await? == Deleted::Overtaken {
-                return Err(Error::Conflict { node: target.name.clone() });
-            }
+        self.delete_noted(mutation, Some(entry), entry.targets(), propagation).await?;
+        let mut node = Node::default();
+        if let Some(target) = entry.targets().first() {
+            node.metadata.name = Some(target.name.clone());
+            node.metadata.uid = Some(target.uid.clone());
         }
-        Ok(Changed::same(Node::default(), Outcome::Replayed))
+        Ok(Changed::same(node, Outcome::Replayed))
     }
 
     /// Deletes the node with this uid, and no other.
@@ -110,7 +145,8 @@ impl Mutator {
             }),
             ..DeleteParams::default()
         };
-        let sent = mutation.within("deleting the node", self.write.delete(&target.name, &params)).await?;
+        let call = self.write.delete(&mutation.caller, &target.name, &params);
+        let sent = mutation.within("deleting the node", call).await?;
         match sent.map_err(|error| mutation.failed(error, &target.name)) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(Deleted::Gone),
             Err(Error::Conflict { .. }) => self.explain_conflict(mutation, target).await,
@@ -118,22 +154,15 @@ impl Mutator {
         }
     }
 
-    /// A conflict says that the uid or the version is another one: with another uid, the node is gone.
+    /// A conflict says that the uid or the version is another one. With another uid, the node is gone; if it is being
+    /// deleted already, that is what changed its version.
     async fn explain_conflict(&self, mutation: &Mutation, target: &Target) -> Result<Deleted, Error> {
-        let current = self.live(mutation, &target.name).await?;
-        match current.and_then(|node| node.metadata.uid) {
-            Some(uid) if uid == target.uid => Ok(Deleted::Overtaken),
-            _ => Ok(Deleted::Gone),
+        match self.live(mutation, &target.name).await? {
+            Some(node) if node.metadata.uid.as_ref() != Some(&target.uid) => Ok(Deleted::Gone),
+            Some(node) if node.metadata.deletion_timestamp.is_some() => Ok(Deleted::Gone),
+            Some(node) => Ok(Deleted::Overtaken(Box::new(node))),
+            None => Ok(Deleted::Gone),
         }
-    }
-}
-
-/// The node as a target, by its uid.
-pub(super) fn target(node: &Node) -> Target {
-    Target {
-        name: node.metadata.name.clone().unwrap_or_default(),
-        uid: node.metadata.uid.clone().unwrap_or_default(),
-        version: None,
     }
 }
 

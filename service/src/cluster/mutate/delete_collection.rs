@@ -1,13 +1,14 @@
 //! Deleting all nodes that match.
 //!
 //! Not Kubernetes' own deletecollection, which takes no filter of ours, no count and no precondition: each node is
-//! deleted by its uid and the version at which it matched.
+//! deleted by its uid and a version at which it matched.
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Node;
 
-use super::delete::{Deleted, Propagation, target};
-use super::ledger::Target;
+use super::delete::{Deleted, Propagation};
+use super::entry::{Entry, Target};
+use super::ledger::Begun;
 use super::{Mutation, Mutator, Outcome, step_aside};
 use crate::cluster::fault;
 use crate::error::Error;
@@ -38,20 +39,40 @@ impl Mutator {
         mutation: &Mutation,
         collection: &Collection<'_>,
     ) -> Result<(Vec<String>, Outcome), Error> {
-        self.refuse_foreign_request(mutation, "")?;
-        let begun = match mutation.to_record() {
-            Some(request) => self.ledger.find(mutation, request).await?,
+        self.refuse_reuse(mutation, "")?;
+        if let Some(request) = mutation.to_record()
+            && let Some(entry) = self.ledger.find(mutation, request).await?
+        {
+            return self.delete_collection_again(mutation, collection, &entry).await;
+        }
+        let targets = self.matching(mutation, collection).await?;
+        let entry = match self.note_deletion(mutation, targets.clone()).await? {
+            Some(Begun::Before(entry)) => return self.delete_collection_again(mutation, collection, &entry).await,
+            Some(Begun::Now(entry)) => Some(entry),
             None => None,
         };
-        let (targets, outcome) = match begun {
-            Some(deletion) => (deletion.targets, Outcome::Replayed),
-            None => (self.begin_collection(mutation, collection).await?, Outcome::Changed),
-        };
-        let deleted = self.delete_targets(mutation, collection, &targets).await?;
-        Ok((deleted, if mutation.validate_only { Outcome::Validated } else { outcome }))
+        let deleted = self.delete_targets(mutation, collection, &targets).await;
+        if let (Err(error), Some(entry)) = (&deleted, &entry)
+            && error.is_refusal()
+        {
+            self.ledger.forget(mutation, entry).await;
+        }
+        Ok((deleted?, if mutation.validate_only { Outcome::Validated } else { Outcome::Changed }))
     }
 
-    async fn begin_collection(&self, mutation: &Mutation, collection: &Collection<'_>) -> Result<Vec<Target>, Error> {
+    /// Goes on with what an earlier try of the request has begun.
+    async fn delete_collection_again(
+        &self,
+        mutation: &Mutation,
+        collection: &Collection<'_>,
+        entry: &Entry,
+    ) -> Result<(Vec<String>, Outcome), Error> {
+        let deleted = self.delete_targets(mutation, collection, entry.targets()).await?;
+        Ok((deleted, Outcome::Replayed))
+    }
+
+    /// The nodes that match, if they are what the caller expects.
+    async fn matching(&self, mutation: &Mutation, collection: &Collection<'_>) -> Result<Vec<Target>, Error> {
         let listed = mutation.within("listing the nodes", self.write.list()).await?.map_err(fault::from_kube)?;
         let matching: Vec<Node> = listed.into_iter().filter(|node| (collection.matches)(node)).collect();
         if let Some(expected) = collection.set_etag {
@@ -64,35 +85,33 @@ impl Mutator {
         if matching.len() != collection.expected_count {
             return Err(Error::CountMismatch { expected: collection.expected_count, actual: matching.len() });
         }
-        let targets: Vec<Target> = matching.iter().map(versioned_target).collect();
-        match mutation.to_record() {
-            Some(request) => Ok(self.ledger.begin(mutation, request, targets).await?.targets),
-            None => Ok(targets),
-        }
+        Ok(matching.iter().map(Target::versioned).collect())
     }
 
+    /// The names of the targets, all of which are gone then. If none could be deleted, the error is the first one's.
     async fn delete_targets(
         &self,
         mutation: &Mutation,
         collection: &Collection<'_>,
         targets: &[Target],
     ) -> Result<Vec<String>, Error> {
-        let results: Vec<(String, Result<(), String>)> = stream::iter(targets.to_vec())
-            .map(|target| async move {
-                let name = target.name.clone();
-                let result = self.delete_while_matching(mutation, collection, target).await;
-                let result = result.map_err(|reason| format!("{name}: {reason}"));
-                (name, result)
-            })
+        let results: Vec<Result<(), Error>> = stream::iter(targets.to_vec())
+            .map(|target| self.delete_while_matching(mutation, collection, target))
             .buffered(PARALLEL)
             .collect()
             .await;
-        let (deleted, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, result)| result.is_ok());
-        if failed.is_empty() {
-            return Ok(deleted.into_iter().map(|(name, _)| name).collect());
+        let names = || targets.iter().map(|target| target.name.clone());
+        let failures = names().zip(results).filter_map(|(name, result)| Some((name, result.err()?)));
+        let failures: Vec<(String, Error)> = failures.collect();
+        let deleted = targets.len() - failures.len();
+        match failures.first() {
+            None => Ok(names().collect()),
+            Some((_, error)) if deleted == 0 || mutation.validate_only => Err(error.clone()),
+            Some(_) => {
+                let failed = failures.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+                Err(Error::PartiallyDeleted { deleted, failed })
+            }
         }
-        let failed = failed.into_iter().filter_map(|(_, result)| result.err()).collect();
-        Err(Error::PartiallyDeleted { deleted: deleted.len(), failed })
     }
 
     /// Deletes the target at the version at which it matched; if it has changed since, it must match still.
@@ -101,27 +120,15 @@ impl Mutator {
         mutation: &Mutation,
         collection: &Collection<'_>,
         mut target: Target,
-    ) -> Result<(), String> {
+    ) -> Result<(), Error> {
         for attempt in 0..ATTEMPTS {
-            let deleted = self.delete_target(mutation, &target, collection.propagation).await;
-            match deleted.map_err(|error| error.to_string())? {
+            match self.delete_target(mutation, &target, collection.propagation).await? {
                 Deleted::Gone => return Ok(()),
-                Deleted::Overtaken => step_aside(attempt).await,
+                Deleted::Overtaken(node) if (collection.matches)(&node) => target = Target::versioned(&node),
+                Deleted::Overtaken(_) => break,
             }
-            match self.live(mutation, &target.name).await.map_err(|error| error.to_string())? {
-                Some(node) if node.metadata.uid.as_ref() == Some(&target.uid) => {
-                    if !(collection.matches)(&node) {
-                        return Err("it has changed and no longer matches".to_owned());
-                    }
-                    target = versioned_target(&node);
-                }
-                _ => return Ok(()),
-            }
+            mutation.within("waiting for others to finish", step_aside(attempt)).await?;
         }
-        Err("others keep changing it".to_owned())
+        Err(Error::Conflict { node: target.name })
     }
-}
-
-fn versioned_target(node: &Node) -> Target {
-    Target { version: node.metadata.resource_version.clone(), ..target(node) }
 }

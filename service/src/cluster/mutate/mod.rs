@@ -4,16 +4,21 @@
 //! something in Kubernetes hands one to the `Mutator`, which alone holds the client that may write. It promises:
 //!
 //! - a change that depends on what was read carries its resourceVersion; if another was faster, it is decided anew,
-//! - a request id is written in the same step as the change that it stands for, so that it is carried out at most once,
+//! - a request id is carried out at most once: it is written into the node in the same step as the change that it stands
+//!   for (`record`), or, where the node comes and goes with the change, noted beforehand (`ledger`),
+//! - what belongs to controllers and to nodeward itself is not changed for a caller, in whatever way (`guard`),
 //! - a change that would change nothing is not sent.
 
 mod create;
 mod decide;
 mod delete;
 mod delete_collection;
+mod entry;
+mod guard;
 mod ledger;
 mod patch;
 mod record;
+mod update;
 mod write;
 
 use std::time::Duration;
@@ -25,6 +30,8 @@ use uuid::Uuid;
 
 use super::fault;
 use super::store::{NodeView, Store};
+use super::write_as::Impersonation;
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::node::mask::changed_paths;
 
@@ -37,12 +44,11 @@ pub use write::Subresource;
 /// The field manager of changes for which the caller names none.
 pub const FIELD_MANAGER: &str = "nodeward";
 
-/// Annotations with this prefix are nodeward's own.
-pub const ANNOTATION_PREFIX: &str = "nodeward.dev/";
-
 /// What all changes have in common.
 #[derive(Clone, Debug)]
 pub struct Mutation {
+    /// Who asks for it, in whose name it is sent to Kubernetes.
+    pub caller: Caller,
     /// The name of the RPC, for example `CordonNode`.
     pub method: &'static str,
     /// The request's id and what it asks for, if the caller gave an id.
@@ -135,12 +141,23 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// A mutator that remembers deletions in this namespace. The client must not retry by itself.
-    pub(super) fn new(client: Client, namespace: &str, store: Store) -> Self {
-        Self { ledger: ledger::Ledger::new(client.clone(), namespace), write: write::WriteClient::new(client), store }
+    /// A mutator that notes creations and deletions in this namespace. The client must not retry by itself.
+    pub(super) fn new(client: Client, namespace: &str, store: Store, impersonation: Impersonation) -> Self {
+        let ledger = ledger::Ledger::new(client.clone(), namespace);
+        Self { ledger, write: write::WriteClient::new(client, impersonation), store }
     }
 
-    /// Forgets deletions whose requests nobody will send again.
+    /// Keeps up with the requests that other servers note. Goes on until it is dropped.
+    pub async fn follow_requests(&self) {
+        self.ledger.follow().await;
+    }
+
+    /// Waits until the noted requests are known.
+    pub(super) async fn requests_known(&self) {
+        self.ledger.ready().await;
+    }
+
+    /// Forgets the noted requests that nobody will send again.
     pub async fn forget_old_requests(&self) -> Result<(), Error> {
         self.ledger.sweep().await
     }
@@ -150,17 +167,14 @@ impl Mutator {
         mutation.within("reading the node", self.write.get(name)).await?.map_err(|error| fault::about_node(error, name))
     }
 
-    /// Refuses a request id that another node remembers: it stands for another request.
-    fn refuse_foreign_request(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
+    /// Refuses a request id that stands for another request, as far as that is known without asking Kubernetes: one that
+    /// another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
+    fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
         let Some(request) = &mutation.request else { return Ok(()) };
-        let used = self
-            .store
-            .snapshot()
-            .nodes
-            .iter()
-            .filter(|view| view.name() != name)
-            .find_map(|view| record::find(view.object(), request.id));
-        match used {
+        self.ledger.refuse_reuse(request)?;
+        let nodes = self.store.snapshot().nodes;
+        let mut others = nodes.iter().filter(|view| view.name() != name);
+        match others.find_map(|view| record::find(view.object(), request.id)) {
             Some(record) => Err(record.conflict()),
             None => Ok(()),
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Mutation, Request};
+use super::{Mutation, Request, Subresource};
 use crate::error::Error;
 
 /// The annotation that holds the requests of all changes but applies.
@@ -27,6 +27,16 @@ impl Digest {
     pub fn of(method: &str, encoded: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(method).chain_update([0]).chain_update(encoded).finalize();
         Self(hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The digest with this text.
+    pub(super) fn from_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Its text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -75,9 +85,15 @@ pub(super) fn with(node: Option<&Node>, record: Record) -> (String, String) {
 }
 
 /// The annotation for an apply. Server-side apply gives the annotation to the manager that applies it, and would meet a
-/// conflict in one that others write too; so each manager has its own, and must go on applying it to keep it.
-pub(super) fn with_apply(node: Option<&Node>, manager: &str, record: Option<Record>) -> Option<(String, String)> {
-    let hash = Sha256::digest(manager);
+/// conflict in one that others write too; so each manager has its own, and must go on applying it to keep it. To Kubernetes
+/// one name is two managers if it applies to the node and to its status (BuildManagerIdentifier in structured-merge-diff).
+pub(super) fn with_apply(
+    node: Option<&Node>,
+    manager: &str,
+    subresource: Subresource,
+    record: Option<Record>,
+) -> Option<(String, String)> {
+    let hash = Sha256::new().chain_update(manager).chain_update([0, subresource as u8]).finalize();
     let suffix: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     let (key, value) = append(node, format!("{ANNOTATION}-{suffix}"), record);
     (value != "[]").then_some((key, value))
@@ -140,14 +156,15 @@ mod tests {
 
     #[test]
     fn managers_that_apply_have_annotations_of_their_own() {
-        let blue = with_apply(None, "blue", Some(record(1))).unwrap();
-        let green = with_apply(None, "green", Some(record(1))).unwrap();
-        assert_ne!(blue.0, green.0);
+        let annotation = |manager, subresource| with_apply(None, manager, subresource, Some(record(1))).unwrap();
+        let blue = annotation("blue", Subresource::Main);
+        assert_ne!(blue.0, annotation("green", Subresource::Main).0);
+        assert_ne!(blue.0, annotation("blue", Subresource::Status).0);
         assert_eq!(find(&node(blue), Uuid::from_u128(1)), Some(record(1)));
     }
 
     #[test]
     fn an_apply_without_requests_has_no_annotation() {
-        assert_eq!(with_apply(None, "blue", None), None);
+        assert_eq!(with_apply(None, "blue", Subresource::Main, None), None);
     }
 }

@@ -1,9 +1,21 @@
 //! The client that may write. It is made here and never handed out.
+//!
+//! A write is sent in the caller's name (impersonation): Kubernetes decides whether the caller may do it, and its audit log
+//! names both. The server's own identity needs no right to change a node, only to impersonate for these very verbs
+//! (constrained impersonation, KEP-5284).
 
+use http::{HeaderName, HeaderValue, Request};
+use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::Value;
+
+use crate::caller::Caller;
+use crate::cluster::write_as::Impersonation;
+
+const USER: HeaderName = HeaderName::from_static("impersonate-user");
+const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 
 /// What of a node is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +28,15 @@ pub enum Subresource {
 
 #[derive(Clone)]
 pub(super) struct WriteClient {
+    client: Client,
+    /// The server's own reads.
     nodes: Api<Node>,
+    impersonation: Impersonation,
 }
 
 impl WriteClient {
-    pub(super) fn new(client: Client) -> Self {
-        Self { nodes: Api::all(client) }
+    pub(super) fn new(client: Client, impersonation: Impersonation) -> Self {
+        Self { nodes: Api::all(client.clone()), client, impersonation }
     }
 
     pub(super) async fn get(&self, name: &str) -> kube::Result<Option<Node>> {
@@ -32,24 +47,109 @@ impl WriteClient {
         Ok(self.nodes.list(&Default::default()).await?.items)
     }
 
-    pub(super) async fn create(&self, node: &Node, params: &PostParams) -> kube::Result<Node> {
-        self.nodes.create(params, node).await
+    pub(super) async fn create(&self, caller: &Caller, node: &Node, params: &PostParams) -> kube::Result<Node> {
+        let body = serde_json::to_vec(node).map_err(kube::Error::SerdeError)?;
+        self.send(caller, requests().create(params, body)).await
     }
 
     pub(super) async fn patch(
         &self,
+        caller: &Caller,
         name: &str,
         subresource: Subresource,
         params: &PatchParams,
         patch: &Patch<Value>,
     ) -> kube::Result<Node> {
-        match subresource {
-            Subresource::Main => self.nodes.patch(name, params, patch).await,
-            Subresource::Status => self.nodes.patch_status(name, params, patch).await,
-        }
+        let request = match subresource {
+            Subresource::Main => requests().patch(name, params, patch),
+            Subresource::Status => requests().patch_subresource("status", name, params, patch),
+        };
+        self.send(caller, request).await
     }
 
-    pub(super) async fn delete(&self, name: &str, params: &DeleteParams) -> kube::Result<()> {
-        self.nodes.delete(name, params).await.map(|_| ())
+    pub(super) async fn delete(&self, caller: &Caller, name: &str, params: &DeleteParams) -> kube::Result<()> {
+        // The answer is the node, or a status.
+        self.send::<Value>(caller, requests().delete(name, params)).await.map(|_| ())
+    }
+
+    async fn send<T: serde::de::DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> kube::Result<T> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        if self.impersonation.is_as_caller() {
+            impersonate(caller, &mut request)?;
+        }
+        Box::pin(self.client.request(request)).await
+    }
+}
+
+fn requests() -> kube::core::Request {
+    kube::core::Request::new(format!("/api/{}/nodes", Node::VERSION))
+}
+
+/// Sends a request in the caller's name. A service account's groups are not named: Kubernetes knows them by its name, and
+/// constrained impersonation refuses them (serviceAccountImpersonationMode in apiserver's endpoints/filters/impersonation).
+fn impersonate(caller: &Caller, request: &mut Request<Vec<u8>>) -> kube::Result<()> {
+    let Caller::User(user) = caller else { return Ok(()) };
+    let value = |text: &str| {
+        HeaderValue::try_from(text)
+            .map_err(|error| kube::Error::BuildRequest(kube::core::request::Error::BuildRequest(error.into())))
+    };
+    let headers = request.headers_mut();
+    headers.insert(USER, value(&user.username)?);
+    if !user.is_service_account() {
+        for group in &user.groups {
+            headers.append(GROUP, value(group)?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::{Credential, Principal};
+
+    fn headers(username: &str, groups: &[&str]) -> Vec<(String, String)> {
+        let principal = Principal {
+            username: username.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            credential: Credential::Certificate,
+            expires: None,
+        };
+        let mut request = Request::new(Vec::new());
+        impersonate(&Caller::User(principal.into()), &mut request).unwrap();
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn a_user_is_impersonated_with_their_groups() {
+        let expected =
+            [pair("impersonate-user", "alice"), pair("impersonate-group", "a"), pair("impersonate-group", "b")];
+        assert_eq!(headers("alice", &["a", "b"]), expected);
+    }
+
+    #[test]
+    fn a_service_account_is_impersonated_by_its_name_alone() {
+        let name = "system:serviceaccount:fleet:backend";
+        assert_eq!(headers(name, &["system:serviceaccounts"]), [pair("impersonate-user", name)]);
+    }
+
+    #[test]
+    fn a_name_that_is_no_header_is_an_error() {
+        let principal = Principal {
+            username: "a\nb".to_owned(),
+            groups: Vec::new(),
+            credential: Credential::Certificate,
+            expires: None,
+        };
+        assert!(impersonate(&Caller::User(principal.into()), &mut Request::new(Vec::new())).is_err());
     }
 }

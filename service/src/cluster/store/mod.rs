@@ -4,11 +4,14 @@
 //! bookkeeping, so it is tested without a cluster. Promises: changes stand in the log in the order of their resource
 //! versions; a change that brings nothing new is not logged; a gap in the watch becomes the differences, not a new start.
 
+pub mod cursor;
 mod feed;
 mod log;
+mod options;
 mod view;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use log::{Change, OutOfLog, Position};
+pub use options::StoreOptions;
 pub use view::NodeView;
 
 pub(super) use feed::follow;
@@ -52,17 +56,25 @@ pub struct Snapshot {
     pub version: u64,
 }
 
-impl Default for Store {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Store {
     /// An empty store, not ready yet.
-    pub fn new() -> Self {
-        let inner = Inner { nodes: BTreeMap::new(), log: log::ChangeLog::new(0), version: 0, heard: Instant::now() };
+    pub fn new(options: StoreOptions) -> Self {
+        Self::with_change_log(options.change_log_bytes())
+    }
+
+    /// A store whose log may take so many bytes.
+    fn with_change_log(bytes: usize) -> Self {
+        let log = log::ChangeLog::new(0, bytes);
+        let inner = Inner { nodes: BTreeMap::new(), log, version: 0, heard: Instant::now() };
         Self { inner: Arc::new(RwLock::new(inner)), end: watch::Sender::new(None), instance: rand::random() }
+    }
+
+    /// A store that has heard of these nodes.
+    #[cfg(test)]
+    pub(crate) fn holding(nodes: Vec<Node>, version: u64) -> Self {
+        let store = Self::new(StoreOptions::default());
+        store.reset(nodes, version);
+        store
     }
 
     /// Tells this store's positions from those of another.
@@ -97,23 +109,8 @@ impl Store {
         Snapshot { nodes: inner.nodes.values().cloned().collect(), position: inner.log.end(), version: inner.version }
     }
 
-    /// At most `limit` changes from this position on.
-    pub fn changes_from(&self, from: Position, limit: usize) -> Result<Vec<Arc<Change>>, OutOfLog> {
-        self.read().log.read(from, limit)
-    }
-
-    /// The position after all that happened up to a resource version.
-    pub fn position_after(&self, version: u64) -> Result<Position, OutOfLog> {
-        self.read().log.position_after(version)
-    }
-
-    /// Whether only differences are known of the time around a resource version.
-    pub fn is_within_gap(&self, version: u64) -> bool {
-        self.read().log.is_within_gap(version)
-    }
-
     /// Where the log ends, and the resource version up to which that is everything.
-    pub fn head(&self) -> (Position, u64) {
+    fn head(&self) -> (Position, u64) {
         let inner = self.read();
         (inner.log.end(), inner.version)
     }
@@ -125,11 +122,12 @@ impl Store {
 
     /// Takes in a complete list: the first one, or one after a gap in the watch. What differs becomes changes.
     fn reset(&self, listed: Vec<Node>, version: u64) {
+        // Before the lock is taken: it is work.
+        let listed = listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
         let mut inner = self.write();
         if inner.version == 0 {
-            inner.log = log::ChangeLog::new(version);
-            inner.nodes =
-                listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
+            inner.log = inner.log.restarted(version);
+            inner.nodes = listed;
         } else {
             inner.log_differences(listed, version);
         }
@@ -197,11 +195,15 @@ impl Store {
 }
 
 impl Inner {
+    /// At most `limit` nodes after this name, in the order of their names.
+    fn nodes_after(&self, name: &str, limit: usize) -> Vec<Arc<NodeView>> {
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        self.nodes.range::<str, _>(after).map(|(_, view)| view.clone()).take(limit).collect()
+    }
+
     /// Logs what a new list differs in from what was known. The single steps in between are lost. A client that knows some
     /// of them, from another server that has them, can't go on here: what it knows may be gone without being a difference.
-    fn log_differences(&mut self, listed: Vec<Node>, version: u64) {
-        let listed: BTreeMap<String, Arc<NodeView>> =
-            listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
+    fn log_differences(&mut self, listed: BTreeMap<String, Arc<NodeView>>, version: u64) {
         let known = std::mem::replace(&mut self.nodes, listed);
 
         // A node of the same name with another uid is another node: the known one is gone.
@@ -225,8 +227,7 @@ impl Inner {
         if let Some(last) = changes.last_mut() {
             last.resume_version = Some(version);
         }
-        self.log.begin_gap(self.version, version);
-        changes.into_iter().for_each(|change| self.log.push(change));
+        self.log.push_differences(self.version, version, changes);
     }
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use super::*;
 
-fn node(name: &str, version: u64) -> Node {
+pub(super) fn node(name: &str, version: u64) -> Node {
     let mut node = Node::default();
     node.metadata.name = Some(name.to_owned());
     node.metadata.resource_version = Some(version.to_string());
@@ -12,14 +12,12 @@ fn node(name: &str, version: u64) -> Node {
 }
 
 fn listed(version: u64, nodes: &[(&str, u64)]) -> Store {
-    let store = Store::new();
-    store.reset(nodes.iter().map(|(name, version)| node(name, *version)).collect(), version);
-    store
+    Store::holding(nodes.iter().map(|(name, version)| node(name, *version)).collect(), version)
 }
 
 /// What the log holds, as `name@version`, deletions with a minus, `?` within differences.
 fn log(store: &Store) -> Vec<String> {
-    let changes = store.changes_from(Position(0), usize::MAX).unwrap();
+    let changes = store.read().log.read(Position(0), usize::MAX).unwrap();
     let text = |change: &Arc<Change>| {
         let sign = if change.deleted { "-" } else { "" };
         let version = change.resume_version.map_or_else(|| "?".to_owned(), |version| version.to_string());
@@ -30,7 +28,7 @@ fn log(store: &Store) -> Vec<String> {
 
 #[test]
 fn it_is_ready_once_the_first_list_has_come() {
-    let store = Store::new();
+    let store = Store::new(StoreOptions::default());
     assert!(!store.is_ready());
     store.reset(vec![], 7);
     assert!(store.is_ready());
@@ -77,11 +75,10 @@ fn a_node_that_was_created_anew_in_a_gap_is_another_one() {
         node.metadata.uid = Some(uid.to_owned());
         node
     };
-    let store = Store::new();
-    store.reset(vec![node("first", 3)], 10);
+    let store = Store::holding(vec![node("first", 3)], 10);
     store.reset(vec![node("second", 15)], 20);
     assert_eq!(log(&store), ["-a@?", "a@20"]);
-    assert!(store.changes_from(Position(1), 1).unwrap()[0].before.is_none());
+    assert!(store.read().log.read(Position(1), 1).unwrap()[0].before.is_none());
 }
 
 #[test]
@@ -89,9 +86,13 @@ fn another_server_goes_on_before_or_after_a_gap_but_not_within() {
     let store = listed(10, &[("gone", 4)]);
     store.reset(vec![node("new", 12)], 20);
     assert_eq!(log(&store), ["-gone@?", "new@20"]);
-    assert_eq!(store.position_after(10), Ok(Position(0)));
-    assert_eq!(store.position_after(12), Err(OutOfLog), "which of the differences was seen elsewhere is not known");
-    assert_eq!(store.position_after(20), Ok(Position(2)));
+    assert_eq!(store.read().log.position_after(10), Ok(Position(0)));
+    assert_eq!(
+        store.read().log.position_after(12),
+        Err(OutOfLog),
+        "which of the differences was seen elsewhere is not known"
+    );
+    assert_eq!(store.read().log.position_after(20), Ok(Position(2)));
 }
 
 #[test]
@@ -99,8 +100,8 @@ fn a_gap_is_one_even_without_a_difference() {
     let store = listed(10, &[("same", 4)]);
     store.reset(vec![node("same", 4)], 20);
     assert_eq!(log(&store), [] as [&str; 0]);
-    assert!(store.is_within_gap(15));
-    assert!(!store.is_within_gap(20));
+    assert!(store.read().log.is_within_gap(15));
+    assert!(!store.read().log.is_within_gap(20));
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nodeward_api::v1;
 
+use super::check_status;
 use super::fields::{Field, Kind, Part};
-use super::{OWN_PREFIX, check_status};
 use crate::node::mask::join_key;
 use crate::node::syntax::{check_label_value, check_qualified_name, shown};
-use crate::node::{Violation, Violations};
+use crate::node::{OWN_PREFIX, Violation, Violations};
 
 /// The most bytes of all keys and values of annotations (`TotalAnnotationSizeLimitB` of apimachinery's pkg/api/validation).
 const MAX_ANNOTATION_BYTES: usize = 256 * 1024;

@@ -21,13 +21,10 @@ use prost_types::FieldMask;
 use serde_json::Value;
 
 use self::fields::{Field, Kind, Part};
-use super::Violations;
 use super::convert;
 use super::mask::MAX_PATHS;
 use super::taint::ControllerOwnedTaint;
-
-/// The prefix of the annotations that nodeward keeps for itself: no caller changes them.
-pub const OWN_PREFIX: &str = "nodeward.dev/";
+use super::{OWN_PREFIX, Violations};
 
 /// Which half of a node an update changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

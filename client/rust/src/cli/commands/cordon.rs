@@ -12,8 +12,10 @@ pub async fn cordon(session: &Session, args: CordonArgs, is_cordon: bool) -> Res
     let targets = session.targets(&args.names, &args.select).await?;
     let change = change(&args.change, targets.len())?;
     session
-        .each(&targets, async |name| {
-            let is_already = session.is_cordoned(name).await? == Some(is_cordon);
+        .change_each(&targets, &args.change, async |name| {
+            // A repeated request may have made it so itself.
+            let is_repeat = args.change.request_id.is_some();
+            let is_already = !is_repeat && session.is_cordoned(name).await? == Some(is_cordon);
             let change = change.clone();
             let (changed, done) = if is_cordon {
                 (session.client.cordon(name, change).await?, "cordoned")
@@ -21,7 +23,7 @@ pub async fn cordon(session: &Session, args: CordonArgs, is_cordon: bool) -> Res
                 (session.client.uncordon(name, change).await?, "uncordoned")
             };
             let done = if is_already { format!("already {done}") } else { done.to_owned() };
-            session.show(&done, &changed, &args.change)
+            session.report(&done, &changed, &args.change)
         })
         .await
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::args::CreateArgs;
+use crate::commands::each::Report;
 use crate::commands::{Session, change};
 use crate::failure::{Failure, warn};
 use crate::input;
@@ -30,14 +31,14 @@ pub async fn create(session: &Session, args: CreateArgs) -> Result<(), Failure> 
         return Err(Failure::usage("--etag is for nodes that exist"));
     }
     let change = change(&args.change, names.len())?;
+    for Manifest { name, ignored, .. } in manifests.values().filter(|manifest| !manifest.ignored.is_empty()) {
+        warn(&format!("node/{name}: not taken over: {}", ignored.join(", ")));
+    }
     session
-        .each(&names, async |name| {
-            let Some(Manifest { node, ignored, .. }) = manifests.get(name).cloned() else { return Ok(()) };
-            if !ignored.is_empty() {
-                warn(&format!("node/{name}: not taken over: {}", ignored.join(", ")));
-            }
+        .change_each(&names, &args.change, async |name| {
+            let Some(Manifest { node, .. }) = manifests.get(name).cloned() else { return Ok(Report::default()) };
             let changed = session.client.create(name, node, change.clone()).await?;
-            session.show("created", &changed, &args.change)
+            session.report("created", &changed, &args.change)
         })
         .await
 }

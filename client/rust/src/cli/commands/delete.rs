@@ -3,17 +3,17 @@
 use nodeward_client::api::{DeleteNodesResponse, PropagationPolicy};
 use nodeward_client::{DeleteOptions, Selection, node_id};
 
-use crate::args::{Cascade, DeleteArgs};
-use crate::commands::{Session, change, dry_run_suffix, list_options};
+use crate::args::{Cascade, ChangeArgs, DeleteArgs};
+use crate::commands::each::{Report, Teller, failed};
+use crate::commands::{Session, change, dry_run_suffix, is_selection, list_options};
 use crate::failure::Failure;
 use crate::names;
-use crate::output::{Format, Kind, json_line, print, yaml_document};
+use crate::output::{Format, Kind, json_line, yaml_document};
 
 /// Deletes the nodes that are named, or all that match.
 pub async fn delete(session: &Session, args: DeleteArgs) -> Result<(), Failure> {
     let names = names::nodes(&args.names)?;
-    let is_selection = args.select.selector.is_some() || args.select.filter.is_some();
-    match (names.is_empty(), is_selection) {
+    match (names.is_empty(), is_selection(&args.select)?) {
         (false, true) => Err(Failure::usage("give either names or a selector or filter, not both")),
         (true, false) => Err(Failure::usage("give the names of nodes, or a selector or filter with --expect")),
         (false, false) => delete_named(session, &names, &args).await,
@@ -26,12 +26,19 @@ async fn delete_named(session: &Session, names: &[String], args: &DeleteArgs) ->
         return Err(Failure::usage("--expect is for a selector or a filter"));
     }
     let change = change(&args.change, names.len())?;
-    let options = DeleteOptions { allow_missing: args.ignore_not_found, propagation_policy: propagation(args) };
+    let options = DeleteOptions { allow_missing: false, propagation_policy: propagation(args) };
     session
-        .each(names, async |name| {
-            let changed = session.client.delete(name, options.clone(), change.clone()).await?;
-            session.trace(&changed);
-            show(std::slice::from_ref(&name.to_owned()), args)
+        .change_each(names, &args.change, async |name| {
+            match session.client.delete(name, options.clone(), change.clone()).await {
+                Ok(changed) => {
+                    Ok(Report { notes: session.trace(&changed), text: text(&[name.to_owned()], &args.change)? })
+                }
+                // As with kubectl, nothing is said of it. The server is not asked to allow it: it would not tell.
+                Err(error) if args.ignore_not_found && error.reason() == Some("NODE_NOT_FOUND") => {
+                    Ok(Report::default())
+                }
+                Err(error) => Err(error.into()),
+            }
         })
         .await
 }
@@ -39,7 +46,7 @@ async fn delete_named(session: &Session, names: &[String], args: &DeleteArgs) ->
 async fn delete_matching(session: &Session, args: &DeleteArgs) -> Result<(), Failure> {
     let options = list_options(args.select.clone());
     let Some(expected_count) = args.expect else {
-        let matching = session.targets(&[], &args.select).await?;
+        let matching = session.matching(&args.select).await?;
         return Err(Failure::Usage {
             message: "--expect is required with a selector or a filter".to_owned(),
             hint: Some(match matching.as_slice() {
@@ -54,9 +61,11 @@ async fn delete_matching(session: &Session, args: &DeleteArgs) -> Result<(), Fai
         expected_count,
         propagation_policy: propagation(args),
     };
-    let changed = session.client.delete_nodes(selection, change(&args.change, 1)?).await?;
-    session.trace(&changed);
-    show(&changed.value, args)
+    let result = session.client.delete_nodes(selection, change(&args.change, 1)?).await;
+    let changed = result.map_err(|error| failed(error.into(), &args.change, None))?;
+    let mut teller = Teller::default();
+    teller.tell(&Report { notes: session.trace(&changed), text: text(&changed.value, &args.change)? });
+    teller.outcome(Ok(()), &session.endpoint)
 }
 
 /// The first of many names.
@@ -66,20 +75,19 @@ fn some(names: &[String]) -> String {
     if names.len() > MOST { format!("{shown}, ...") } else { shown }
 }
 
-fn show(names: &[String], args: &DeleteArgs) -> Result<(), Failure> {
-    let deleted_nodes = || names.iter().map(|name| format!("nodes/{}", node_id(name))).collect();
-    match args.change.output {
-        Some(Format::Json) => {
-            print(&json_line(&DeleteNodesResponse { deleted_nodes: deleted_nodes() }, Kind::DeleteNodesResponse)?)
-        }
-        Some(Format::Yaml) => {
-            print(&yaml_document(&DeleteNodesResponse { deleted_nodes: deleted_nodes() }, Kind::DeleteNodesResponse)?)
-        }
-        Some(Format::Name) => print(&names.iter().map(|name| format!("node/{}\n", node_id(name))).collect::<String>()),
+/// What is told of nodes that were deleted.
+fn text(names: &[String], args: &ChangeArgs) -> Result<String, Failure> {
+    let response = || {
+        let deleted_nodes = names.iter().map(|name| format!("nodes/{}", node_id(name))).collect();
+        DeleteNodesResponse { deleted_nodes }
+    };
+    match args.output {
+        Some(Format::Json) => json_line(&response(), Kind::DeleteNodesResponse),
+        Some(Format::Yaml) => yaml_document(&response(), Kind::DeleteNodesResponse),
+        Some(Format::Name) => Ok(names.iter().map(|name| format!("node/{}\n", node_id(name))).collect()),
         Some(Format::Wide) | None => {
-            let suffix = dry_run_suffix(&args.change);
-            let line = |name: &String| format!("node {:?} deleted{suffix}\n", node_id(name));
-            print(&names.iter().map(line).collect::<String>())
+            let suffix = dry_run_suffix(args);
+            Ok(names.iter().map(|name| format!("node {:?} deleted{suffix}\n", node_id(name))).collect())
         }
     }
 }

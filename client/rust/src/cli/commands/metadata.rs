@@ -6,10 +6,10 @@ use nodeward_client::api::{Node, ObjectMeta};
 use nodeward_client::path;
 
 use crate::args::PairsArgs;
-use crate::commands::decide::{Outcome, Update};
-use crate::commands::{Session, change as change_of, show_node};
-use crate::failure::{Failure, note};
-use crate::pairs::{Pairs, Step, is_pair, split};
+use crate::commands::decide::{Decision, Update};
+use crate::commands::{Session, change as change_of};
+use crate::failure::Failure;
+use crate::pairs::{Pairs, is_pair, split};
 
 /// Which of the two maps is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +24,13 @@ pub async fn change(session: &Session, args: PairsArgs, field: Field) -> Result<
     let pairs = Pairs::parse(&pairs)?;
     let targets = session.targets(&names, &args.select).await?;
     let change = change_of(&args.change, targets.len())?;
+    let (update, done) = (field.update(&pairs), field.done(&pairs));
     session
-        .each(&targets, async |name| {
+        .change_each(&targets, &args.change, async |name| {
             let decide = |node: &Node| field.decide(name, node, &pairs, args.overwrite);
             // To overwrite is to want the value whatever is there.
-            let outcome = session.update_by(name, &change, !args.overwrite, decide).await?;
-            match outcome {
-                Outcome::Changed(changed) => session.show(field.done(&pairs), &changed, &args.change),
-                Outcome::Same(node) => show_node(&node, &format!("not {}", field.done(&pairs)), &args.change),
-            }
+            let outcome = session.update_by(name, &update, &change, !args.overwrite, decide).await?;
+            session.report_outcome(outcome, done, &format!("not {done}"), &args.change)
         })
         .await
 }
@@ -54,26 +52,24 @@ impl Field {
         }
     }
 
-    fn decide(self, name: &str, node: &Node, pairs: &Pairs, overwrite: bool) -> Result<Option<Update>, Failure> {
+    fn decide(self, name: &str, node: &Node, pairs: &Pairs, overwrite: bool) -> Result<Decision, Failure> {
         let none = BTreeMap::new();
         let present = node.metadata.as_ref().map_or(&none, |metadata| match self {
             Self::Labels => &metadata.labels,
             Self::Annotations => &metadata.annotations,
         });
         let step = pairs.decide(present, overwrite).map_err(|taken| self.refusal(name, &taken))?;
-        for key in &step.absent {
-            note(&format!("{} {key:?} not found on node/{name}", self.noun()));
-        }
-        Ok((!step.is_empty()).then(|| self.update(step)))
+        let note = |key: &String| format!("{} {key:?} not found on node/{name}", self.noun());
+        Ok(Decision { is_needed: step.is_needed, notes: step.absent.iter().map(note).collect() })
     }
 
-    fn update(self, step: Step) -> Update {
-        let Step { set, remove, absent: _ } = step;
+    fn update(self, pairs: &Pairs) -> Update {
         let path = match self {
             Self::Labels => path::label,
             Self::Annotations => path::annotation,
         };
-        let update_mask = set.keys().chain(&remove).map(|key| path(key)).collect();
+        let update_mask = pairs.set.keys().chain(&pairs.remove).map(|key| path(key)).collect();
+        let set = pairs.set.clone();
         let metadata = match self {
             Self::Labels => ObjectMeta { labels: set, ..ObjectMeta::default() },
             Self::Annotations => ObjectMeta { annotations: set, ..ObjectMeta::default() },

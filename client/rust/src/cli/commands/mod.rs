@@ -1,9 +1,10 @@
-//! The commands, one group a file, and what they share: the session, and going through many nodes.
+//! The commands, one group a file, and what they share: the session, which nodes a change is of, and what is told of it.
 
 mod cordon;
 mod create;
 mod decide;
 mod delete;
+mod each;
 mod metadata;
 mod patch;
 mod read;
@@ -15,10 +16,11 @@ use nodeward_client::api::Node;
 use nodeward_client::{Change, Changed, Client, ListOptions, node_id};
 
 use crate::args::{ChangeArgs, Cli, Command, DryRun, SelectArgs};
+use crate::commands::each::Report;
 use crate::connection::Timeout;
 use crate::failure::{Failure, note};
 use crate::names;
-use crate::output::{Format, Kind, print, print_node, shown_name, without_managed_fields, yaml_document};
+use crate::output::{Format, Kind, node_text, print, shown_name, without_managed_fields, yaml_document};
 
 /// What a command works with.
 pub struct Session {
@@ -56,77 +58,47 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 impl Session {
-    /// The nodes that a command is about: those named, or those that match.
+    /// The nodes that a change is of: those named, or those that match.
     async fn targets(&self, names: &[String], select: &SelectArgs) -> Result<Vec<String>, Failure> {
         let names = names::nodes(names)?;
-        let is_selection = select.selector.is_some() || select.filter.is_some();
-        match (names.is_empty(), is_selection) {
+        match (names.is_empty(), is_selection(select)?) {
             (false, true) => Err(Failure::usage("give either names or a selector or filter, not both")),
             (true, false) => Err(Failure::usage("give the names of nodes, or a selector or filter")),
             (false, false) => Ok(names),
-            (true, true) => {
-                let options = ListOptions { read_mask: vec!["name".to_owned()], ..list_options(select.clone()) };
-                let list = self.client.list_all(options).await?;
-                if list.nodes.is_empty() {
-                    note("No nodes found");
-                }
-                Ok(list.nodes.iter().map(|node| node_id(&node.name).to_owned()).collect())
-            }
+            (true, true) => self.matching(select).await,
         }
     }
 
-    /// Does the same to each node. A failure is reported and the others go on, unless none of them could do better.
-    async fn each(&self, targets: &[String], act: impl AsyncFn(&str) -> Result<(), Failure>) -> Result<(), Failure> {
-        if let [target] = targets {
-            return act(target).await;
+    async fn matching(&self, select: &SelectArgs) -> Result<Vec<String>, Failure> {
+        let options = ListOptions { read_mask: vec!["name".to_owned()], ..list_options(select.clone()) };
+        let list = self.client.list_all(options).await?;
+        if list.nodes.is_empty() {
+            note("No nodes found");
         }
-        let mut codes: Vec<u8> = Vec::new();
-        for (index, target) in targets.iter().enumerate() {
-            match act(target).await {
-                Ok(()) => {}
-                Err(failure @ Failure::Output(_)) => return Err(failure),
-                Err(failure) => {
-                    failure.report(&self.endpoint);
-                    codes.push(failure.exit_code());
-                    let rest = &targets[index + 1..];
-                    if failure.is_of_connection() && !rest.is_empty() {
-                        note(&format!("not tried: {}", rest.join(", ")));
-                        break;
-                    }
-                }
-            }
-        }
-        match codes.split_first() {
-            None => Ok(()),
-            Some((first, rest)) => {
-                Err(Failure::Reported(if rest.iter().all(|code| code == first) { *first } else { 1 }))
-            }
-        }
+        Ok(list.nodes.iter().map(|node| node_id(&node.name).to_owned()).collect())
     }
 
-    /// Shows the result of a change: what was done, or the node in the format that was asked for.
-    fn show(&self, done: &str, changed: &Changed<Node>, args: &ChangeArgs) -> Result<(), Failure> {
-        self.trace(changed);
-        show_node(&changed.value, done, args)
+    /// What is told of a change: what was done, or the node in the format that was asked for.
+    fn report(&self, done: &str, changed: &Changed<Node>, args: &ChangeArgs) -> Result<Report, Failure> {
+        Ok(Report { notes: self.trace(changed), text: text(&changed.value, done, args)? })
     }
 
-    fn trace<T>(&self, changed: &Changed<T>) {
-        if self.verbose {
-            note(&format!("request: {}", changed.request_id));
-            if let Some(trace_id) = &changed.trace_id {
-                note(&format!("trace: {trace_id}"));
-            }
-        }
+    /// What is told of the request of a change.
+    fn trace<T>(&self, changed: &Changed<T>) -> Vec<String> {
+        let Changed { request_id, trace_id, .. } = changed;
+        let trace_id = trace_id.iter().map(|trace_id| format!("trace: {trace_id}"));
+        let lines = std::iter::once(format!("request: {request_id}")).chain(trace_id);
+        lines.filter(|_| self.verbose).collect()
     }
 }
 
 /// What was done to a node, or the node in the format that was asked for.
-fn show_node(node: &Node, done: &str, args: &ChangeArgs) -> Result<(), Failure> {
+fn text(node: &Node, done: &str, args: &ChangeArgs) -> Result<String, Failure> {
     match args.output {
-        None => print(&format!("{} {done}{}\n", shown_name(node), dry_run_suffix(args))),
-        // Several nodes are changed one after the other: each is a document.
-        Some(Format::Yaml) => print(&yaml_document(&without_managed_fields(node.clone()), Kind::Node)?),
-        format => print_node(&without_managed_fields(node.clone()), format),
+        None => Ok(format!("{} {done}{}\n", shown_name(node), dry_run_suffix(args))),
+        // Several nodes are shown one after the other: each is a document.
+        Some(Format::Yaml) => yaml_document(&without_managed_fields(node.clone()), Kind::Node),
+        format => node_text(&without_managed_fields(node.clone()), format),
     }
 }
 
@@ -150,6 +122,19 @@ fn change(args: &ChangeArgs, targets: usize) -> Result<Change, Failure> {
         validate_only: args.dry_run == DryRun::Server,
         reason: args.reason.clone(),
     })
+}
+
+/// Whether nodes are selected for a change. An empty selector, most often a variable that is not set, would mean them all.
+fn is_selection(select: &SelectArgs) -> Result<bool, Failure> {
+    for (flag, value) in [("--selector", &select.selector), ("--filter", &select.filter)] {
+        if value.as_ref().is_some_and(|value| value.trim().is_empty()) {
+            return Err(Failure::Usage {
+                message: format!("{flag} is empty: it would mean every node"),
+                hint: Some("if all nodes are meant, give --filter 'name = \"*\"'".to_owned()),
+            });
+        }
+    }
+    Ok(select.selector.is_some() || select.filter.is_some())
 }
 
 fn list_options(select: SelectArgs) -> ListOptions {

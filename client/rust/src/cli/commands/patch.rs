@@ -7,24 +7,20 @@ use crate::args::{PatchArgs, PatchKind};
 use crate::commands::{Session, change};
 use crate::failure::Failure;
 use crate::input;
-use crate::names;
 
 /// The field manager of an apply patch, which must have one.
 const FIELD_MANAGER: &str = "nodeward-cli";
 
 /// Applies a patch to each of the nodes.
 pub async fn patch(session: &Session, args: PatchArgs) -> Result<(), Failure> {
-    let targets = names::nodes(&args.names)?;
-    if targets.is_empty() {
-        return Err(Failure::usage("give the names of nodes"));
-    }
-    let change = change(&args.change, targets.len())?;
     let patch = read(&args)?;
+    let targets = session.targets(&args.names, &args.select).await?;
+    let change = change(&args.change, targets.len())?;
     session
-        .each(&targets, async |name| {
+        .change_each(&targets, &args.change, async |name| {
             let changed = session.client.patch(name, patch.clone(), change.clone()).await?;
             let done = if args.kind == PatchKind::Apply { "serverside-applied" } else { "patched" };
-            session.show(done, &changed, &args.change)
+            session.report(done, &changed, &args.change)
         })
         .await
 }

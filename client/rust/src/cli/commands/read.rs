@@ -1,7 +1,5 @@
 //! `get` and `list`.
 
-use std::cell::RefCell;
-
 use nodeward_client::api::{Consistency, Node};
 use nodeward_client::{ListOptions, NodeList, ReadOptions};
 
@@ -9,7 +7,7 @@ use crate::args::{GetArgs, ListArgs, WatchArgs};
 use crate::commands::{Session, list_options, watch};
 use crate::failure::Failure;
 use crate::names;
-use crate::output::{print_list, print_node, read_mask, without_managed_fields};
+use crate::output::{node_text, print, print_list, read_mask, without_managed_fields};
 
 /// The nodes that are named, or all that match.
 pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
@@ -26,19 +24,19 @@ pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
     if select.selector.is_some() || select.filter.is_some() || sort.is_some() {
         return Err(Failure::usage("a selector, a filter or an order is for lists, without names"));
     }
-    let found: RefCell<Vec<Node>> = RefCell::default();
+    let mut nodes: Vec<Node> = Vec::new();
     let options = ReadOptions { read_mask: read_mask(output), consistency: consistency(consistent) };
     let result = session
-        .each(&names, async |name| {
-            let node = session.client.get_node(name, options.clone()).await?;
-            found.borrow_mut().push(shown(node, show_managed_fields));
-            Ok(())
-        })
+        .each(
+            &names,
+            async |name| Ok(session.client.get_node(name, options.clone()).await?),
+            |node| nodes.push(shown(node, show_managed_fields)),
+        )
         .await;
-    match found.into_inner() {
-        nodes if nodes.is_empty() => {}
-        nodes if names.len() == 1 => nodes.iter().try_for_each(|node| print_node(node, output))?,
-        nodes => print_list(NodeList { nodes, ..NodeList::default() }, output)?,
+    match nodes.as_slice() {
+        [] => {}
+        [node] if names.len() == 1 => print(&node_text(node, output)?)?,
+        _ => print_list(NodeList { nodes, ..NodeList::default() }, output)?,
     }
     result
 }

@@ -4,11 +4,11 @@ use nodeward_client::api::{Node, NodeSpec};
 use nodeward_client::path;
 
 use crate::args::TaintArgs;
-use crate::commands::decide::{Outcome, Update};
-use crate::commands::{Session, change, show_node};
+use crate::commands::decide::{Decision, Update};
+use crate::commands::{Session, change};
 use crate::failure::Failure;
 use crate::pairs::split;
-use crate::taints::{Obstacle, Step, Taints, is_taint};
+use crate::taints::{Obstacle, Taints, is_taint};
 
 /// Sets and removes taints.
 pub async fn taint(session: &Session, args: TaintArgs) -> Result<(), Failure> {
@@ -16,14 +16,14 @@ pub async fn taint(session: &Session, args: TaintArgs) -> Result<(), Failure> {
     let taints = Taints::parse(&taints)?;
     let targets = session.targets(&names, &args.select).await?;
     let change = change(&args.change, targets.len())?;
-    let done = done(&taints, args.overwrite);
+    let (update, done) = (update(&taints), done(&taints, args.overwrite));
+    // A repeated request finds what it has done before.
+    let is_repeat = args.change.request_id.is_some();
     session
-        .each(&targets, async |name| {
-            let decide = |node: &Node| decide(name, node, &taints, args.overwrite);
-            match session.update_by(name, &change, !args.overwrite, decide).await? {
-                Outcome::Changed(changed) => session.show(done, &changed, &args.change),
-                Outcome::Same(node) => show_node(&node, &format!("not {done}"), &args.change),
-            }
+        .change_each(&targets, &args.change, async |name| {
+            let decide = |node: &Node| decide(name, node, &taints, args.overwrite, is_repeat);
+            let outcome = session.update_by(name, &update, &change, !args.overwrite, decide).await?;
+            session.report_outcome(outcome, done, "unchanged", &args.change)
         })
         .await
 }
@@ -38,18 +38,18 @@ fn done(taints: &Taints, overwrite: bool) -> &'static str {
     }
 }
 
-fn decide(name: &str, node: &Node, taints: &Taints, overwrite: bool) -> Result<Option<Update>, Failure> {
+fn decide(name: &str, node: &Node, taints: &Taints, overwrite: bool, is_repeat: bool) -> Result<Decision, Failure> {
     let present = node.spec.as_ref().map_or(&[][..], |spec| spec.taints.as_slice());
-    let step = taints.decide(present, overwrite).map_err(|obstacle| refusal(name, obstacle))?;
-    Ok((!step.is_empty()).then(|| update(step)))
+    match taints.obstacle(present, overwrite, is_repeat) {
+        Some(obstacle) => Err(refusal(name, obstacle)),
+        None => Ok(Decision { is_needed: taints.is_needed(present), notes: Vec::new() }),
+    }
 }
 
-fn update(step: Step) -> Update {
-    let Step { set, remove } = step;
-    let set_paths = set.iter().map(|taint| path::taint(&taint.key, &taint.effect));
-    let update_mask = set_paths.chain(remove.iter().map(|(key, effect)| path::taint(key, effect))).collect();
-    let spec = NodeSpec { taints: set, ..NodeSpec::default() };
-    Update { node: Node { spec: Some(spec), ..Node::default() }, update_mask }
+fn update(taints: &Taints) -> Update {
+    let paths = taints.identities().into_iter().map(|(key, effect)| path::taint(key, effect));
+    let spec = NodeSpec { taints: taints.kept().cloned().collect(), ..NodeSpec::default() };
+    Update { node: Node { spec: Some(spec), ..Node::default() }, update_mask: paths.collect() }
 }
 
 fn refusal(name: &str, obstacle: Obstacle) -> Failure {

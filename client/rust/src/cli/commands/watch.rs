@@ -1,7 +1,5 @@
 //! `watch`.
 
-use std::time::Instant;
-
 use futures::TryStreamExt;
 use nodeward_client::api::node_change::Type;
 use nodeward_client::api::watch_nodes_response::Event;
@@ -27,31 +25,26 @@ pub async fn watch(session: &Session, args: WatchArgs) -> Result<(), Failure> {
         resume_token: args.resume_token,
         skip_snapshot: args.watch_only,
         bookmark_interval: None,
+        // Where nothing was ever received, the endpoint may be wrong.
+        begin_within: session.timeout.0,
     };
-    let begin = Instant::now();
     let rows = Rows::new(args.output == Some(Format::Wide));
     let mut printer = Printer { format: args.output, rows, show_managed_fields: args.show_managed_fields };
-    let (mut has_begun, mut is_outage_told) = (false, false);
+    let mut is_outage_told = false;
     let mut events = session.client.watch(options);
     while let Some(event) = events.try_next().await? {
         let WatchEvent { kind, resume_token } = event;
-        let WatchEventKind::Interrupted { error, retry_in } = kind else {
-            if is_outage_told {
-                warn("the watch goes on");
+        if let WatchEventKind::Interrupted { error, .. } = &kind {
+            if !is_outage_told {
+                warn(&format!("{error}; trying again"));
             }
-            (has_begun, is_outage_told) = (true, false);
-            printer.print(kind, resume_token)?;
+            is_outage_told = true;
             continue;
-        };
-        // Where nothing was ever received, the endpoint may be wrong.
-        let is_over = session.timeout.0.is_some_and(|timeout| begin.elapsed().saturating_add(retry_in) > timeout);
-        if !has_begun && is_over {
-            return Err(error.into());
         }
-        if !is_outage_told {
-            warn(&format!("{error}; trying again"));
+        if std::mem::take(&mut is_outage_told) {
+            warn("the watch goes on");
         }
-        is_outage_told = true;
+        printer.print(kind, resume_token)?;
     }
     Ok(())
 }

@@ -53,8 +53,13 @@ impl Fields {
     pub fn ignore(&mut self, name: &str) {
         let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
         if self.rest.remove(name).is_some_and(|value| !is_empty(&value)) {
-            self.ignored.push(self.at(name));
+            self.leave_out(name);
         }
+    }
+
+    /// Notes that a field is not used.
+    pub fn leave_out(&mut self, name: &str) {
+        self.ignored.push(self.at(name));
     }
 
     /// Takes an object.
@@ -63,6 +68,11 @@ impl Fields {
             Value::Object(object) => Some(object),
             _ => None,
         })
+    }
+
+    /// Takes an object and reads it.
+    pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.object(name).map(|object| self.inside(name, object, read))
     }
 
     /// Takes a string.
@@ -83,6 +93,11 @@ impl Fields {
         self.take(name, "true or false", |value| value.as_bool())
     }
 
+    /// Takes a whole number of a type.
+    pub fn integer<T: TryFrom<i64>>(&mut self, name: &str) -> Option<T> {
+        self.take(name, "a whole number in its range", |value| T::try_from(value.as_i64()?).ok())
+    }
+
     /// Takes a time.
     pub fn time(&mut self, name: &str) -> Option<Timestamp> {
         self.take(name, "a time like 2026-01-31T12:00:00Z", |value| value.as_str()?.parse().ok())
@@ -90,10 +105,22 @@ impl Fields {
 
     /// Takes a map of strings.
     pub fn texts(&mut self, name: &str) -> BTreeMap<String, String> {
+        self.map(name, "a string", into_text)
+    }
+
+    /// Takes a map of amounts, which Kubernetes also takes as numbers.
+    pub fn quantities(&mut self, name: &str) -> BTreeMap<String, String> {
+        self.map(name, "a quantity: a string or a number", |value| match value {
+            Value::Number(number) => Some(number.to_string()),
+            other => into_text(other),
+        })
+    }
+
+    fn map(&mut self, name: &str, kind: &str, convert: fn(Value) -> Option<String>) -> BTreeMap<String, String> {
         let object = self.object(name).unwrap_or_default();
         self.inside(name, object, |fields| {
             let keys: Vec<String> = fields.rest.keys().cloned().collect();
-            keys.into_iter().filter_map(|key| fields.text(&key).map(|value| (key, value))).collect()
+            keys.into_iter().filter_map(|key| fields.take(&key, kind, convert).map(|value| (key, value))).collect()
         })
     }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::output::{Kind, json_line};
 
 fn read(manifest: Value) -> Result<Vec<Manifest>, String> {
     nodes(manifest, "node.yaml").map_err(|failure| match failure {
@@ -46,16 +47,82 @@ fn metadata_and_spec_are_taken_over() {
 fn what_belongs_to_the_server_is_left_out_and_named() {
     let manifest = json!({
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": null},
-        "status": {"phase": "x"},
+        "metadata": {
+            "name": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": null,
+            "annotations": {"nodeward.dev/requests": "[]", "example.com/note": "x"},
+        },
     });
-    assert_eq!(read(manifest).unwrap()[0].ignored, ["status", "metadata.uid", "metadata.resourceVersion"]);
+    let Manifest { node, ignored, .. } = read(manifest).unwrap().remove(0);
+    assert_eq!(ignored, ["metadata.uid", "metadata.resourceVersion", "metadata.annotations.nodeward.dev/requests"]);
+    assert_eq!(node.metadata.unwrap().annotations.into_keys().collect::<Vec<_>>(), ["example.com/note"]);
 }
 
 #[test]
-fn an_empty_status_is_nothing_to_warn_of() {
-    let manifest = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "status": {}});
-    assert!(read(manifest).unwrap()[0].ignored.is_empty());
+fn the_whole_status_is_taken_over() {
+    let source = json!({"configMap": {"namespace": "n", "name": "m", "uid": "u", "kubeletConfigKey": "k"}});
+    let status = json!({
+        "capacity": {"cpu": 4, "memory": "16Gi"}, "allocatable": {"cpu": "3920m"}, "phase": "Running",
+        "conditions": [{
+            "type": "Ready", "status": "True", "reason": "r", "message": "m",
+            "lastHeartbeatTime": "1970-01-01T00:00:07Z", "lastTransitionTime": "1970-01-01T00:00:05Z",
+        }],
+        "addresses": [{"type": "InternalIP", "address": "10.0.0.5"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        "nodeInfo": {
+            "machineID": "1", "systemUUID": "2", "bootID": "3", "kernelVersion": "4", "osImage": "5",
+            "containerRuntimeVersion": "6", "kubeletVersion": "7", "kubeProxyVersion": "", "operatingSystem": "linux",
+            "architecture": "amd64", "swap": {"capacity": 1024},
+        },
+        "images": [{"names": ["a", "b"], "sizeBytes": 5_000_000_000_i64}],
+        "volumesInUse": ["v"], "volumesAttached": [{"name": "v", "devicePath": "/dev/x"}],
+        "config": {"assigned": source, "active": source, "lastKnownGood": source, "error": "e"},
+        "runtimeHandlers": [{"name": "runc", "features": {"recursiveReadOnlyMounts": true, "userNamespaces": false}}],
+        "features": {"supplementalGroupsPolicy": true}, "declaredFeatures": ["F"],
+    });
+    let manifest = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "status": status});
+    let Manifest { node, ignored, .. } = read(manifest).unwrap().remove(0);
+    assert!(ignored.is_empty(), "{ignored:?}");
+    // The contract's JSON names are Kubernetes' own, but for these.
+    let shown: Value = serde_json::from_str(&json_line(&node, Kind::Node).unwrap()).unwrap();
+    let mut expected = status;
+    expected["capacity"] = json!({"cpu": {"text": "4"}, "memory": {"text": "16Gi"}});
+    expected["allocatable"] = json!({"cpu": {"text": "3920m"}});
+    expected["daemonEndpoints"] = json!({"kubeletEndpoint": {"port": 10250}});
+    expected["images"][0]["sizeBytes"] = json!("5000000000");
+    let info = expected["nodeInfo"].as_object_mut().unwrap();
+    info.remove("kubeProxyVersion");
+    info.insert("swap".to_owned(), json!({"capacity": "1024"}));
+    for (theirs, ours) in [("machineID", "machineId"), ("systemUUID", "systemUuid"), ("bootID", "bootId")] {
+        let value = info.remove(theirs).unwrap();
+        info.insert(ours.to_owned(), value);
+    }
+    assert_eq!(shown["status"], expected);
+}
+
+#[test]
+fn a_status_is_read_as_strictly_as_the_rest() {
+    let with_status = |status: Value| {
+        read(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}, "status": status})).unwrap_err()
+    };
+    let message = with_status(json!({"capacty": {}, "capacity": {"cpu": true}, "images": [{"sizeBytes": "x"}]}));
+    for problem in [
+        "status.capacty is not a known field",
+        "status.capacity.cpu must be a quantity",
+        "status.images[0].sizeBytes must be a whole number",
+    ] {
+        assert!(message.contains(problem), "{message}");
+    }
+    let port = json!({"daemonEndpoints": {"kubeletEndpoint": {"Port": 5_000_000_000_i64}}});
+    assert!(with_status(port).contains("kubeletEndpoint.Port must be a whole number in its range"));
+}
+
+#[test]
+fn deprecated_fields_of_the_spec_are_taken_over_too() {
+    let spec = with_spec(json!({"externalID": "x", "configSource": {"configMap": {
+        "namespace": "n", "name": "m", "kubeletConfigKey": "k"}}}));
+    let spec = read(spec).unwrap().remove(0).node.spec.unwrap();
+    assert_eq!(spec.external_id.as_deref(), Some("x"));
+    assert_eq!(spec.config_source.unwrap().config_map.unwrap().kubelet_config_key, "k");
 }
 
 #[test]

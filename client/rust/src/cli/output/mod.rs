@@ -7,7 +7,7 @@ mod rows;
 mod table;
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 
 use clap::ValueEnum;
 use nodeward_client::api::{ListNodesResponse, Node};
@@ -32,10 +32,15 @@ pub enum Format {
 }
 
 /// Writes to the standard output. Nothing is kept back: a reader of a pipe gets each piece at once.
-pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
+pub fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    out.flush()
+}
+
+/// As [`write()`], for what a command is there to show.
+pub fn print(text: &str) -> Result<(), Failure> {
+    Ok(write(text)?)
 }
 
 /// Prints nodes as one list.
@@ -46,35 +51,35 @@ pub fn print_list(list: NodeList, format: Option<Format>) -> Result<(), Failure>
             let total_size = i32::try_from(nodes.len()).unwrap_or(i32::MAX);
             let cache_age = cache_age.and_then(|age| age.try_into().ok());
             let response = ListNodesResponse { nodes, etag, total_size, cache_age, ..ListNodesResponse::default() };
-            print_object(&response, Kind::ListNodesResponse, format)
+            print(&object_text(&response, Kind::ListNodesResponse, format)?)
         }
-        _ => print_nodes(&list.nodes, format),
+        Some(Format::Wide) | None if list.nodes.is_empty() => {
+            note("No nodes found");
+            Ok(())
+        }
+        _ => print(&nodes_text(&list.nodes, format)),
     }
 }
 
-/// Prints one node.
-pub fn print_node(node: &Node, format: Option<Format>) -> Result<(), Failure> {
+/// One node in the format.
+pub fn node_text(node: &Node, format: Option<Format>) -> Result<String, Failure> {
     match format {
-        Some(Format::Json | Format::Yaml) => print_object(node, Kind::Node, format),
-        _ => print_nodes(std::slice::from_ref(node), format),
+        Some(Format::Json | Format::Yaml) => object_text(node, Kind::Node, format),
+        _ => Ok(nodes_text(std::slice::from_ref(node), format)),
     }
 }
 
-fn print_nodes(nodes: &[Node], format: Option<Format>) -> Result<(), Failure> {
-    if format == Some(Format::Name) {
-        return print(&nodes.iter().map(|node| format!("{}\n", shown_name(node))).collect::<String>());
-    }
-    if nodes.is_empty() {
-        note("No nodes found");
-        return Ok(());
-    }
-    print(&table::table(nodes, format == Some(Format::Wide)))
-}
-
-fn print_object(message: &impl prost::Message, kind: Kind, format: Option<Format>) -> Result<(), Failure> {
+fn nodes_text(nodes: &[Node], format: Option<Format>) -> String {
     match format {
-        Some(Format::Yaml) => print(&object::yaml(message, kind)?),
-        _ => print(&object::json(message, kind)?),
+        Some(Format::Name) => nodes.iter().map(|node| format!("{}\n", shown_name(node))).collect(),
+        _ => table::table(nodes, format == Some(Format::Wide)),
+    }
+}
+
+fn object_text(message: &impl prost::Message, kind: Kind, format: Option<Format>) -> Result<String, Failure> {
+    match format {
+        Some(Format::Yaml) => object::yaml(message, kind),
+        _ => object::json(message, kind),
     }
 }
 

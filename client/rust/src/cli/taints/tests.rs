@@ -19,8 +19,12 @@ fn present() -> Vec<Taint> {
     vec![taint("foo", "bar", "NoSchedule")]
 }
 
-fn decided(specs: &[&str], overwrite: bool) -> Result<Step, Obstacle> {
-    parsed(specs).unwrap().decide(&present(), overwrite)
+fn obstacle(specs: &[&str], overwrite: bool) -> Option<Obstacle> {
+    parsed(specs).unwrap().obstacle(&present(), overwrite, false)
+}
+
+fn is_needed(specs: &[&str]) -> bool {
+    parsed(specs).unwrap().is_needed(&present())
 }
 
 #[test]
@@ -88,42 +92,60 @@ fn arguments_are_told_from_names() {
 
 #[test]
 fn a_new_taint_is_set() {
-    assert_eq!(decided(&["foo_1:NoExecute"], false).unwrap().set, [taint("foo_1", "", "NoExecute")]);
+    assert_eq!((obstacle(&["foo_1:NoExecute"], false), is_needed(&["foo_1:NoExecute"])), (None, true));
 }
 
 #[test]
 fn the_same_key_with_another_effect_is_new() {
-    assert_eq!(decided(&["foo=bar:NoExecute"], false).unwrap().set.len(), 1);
+    assert_eq!((obstacle(&["foo=bar:NoExecute"], false), is_needed(&["foo=bar:NoExecute"])), (None, true));
 }
 
 #[test]
 fn a_taint_that_is_there_needs_overwrite() {
-    assert_eq!(decided(&["foo=baz:NoSchedule"], false), Err(Obstacle::Present(vec!["foo".into()])));
-    assert_eq!(decided(&["foo=baz:NoSchedule"], true).unwrap().set, [taint("foo", "baz", "NoSchedule")]);
+    for spec in ["foo=baz:NoSchedule", "foo=bar:NoSchedule"] {
+        assert_eq!(obstacle(&[spec], false), Some(Obstacle::Present(vec!["foo".into()])));
+        assert_eq!(obstacle(&[spec], true), None);
+    }
 }
 
 #[test]
 fn overwriting_with_the_same_value_is_nothing_to_do() {
-    assert!(decided(&["foo=bar:NoSchedule"], true).unwrap().is_empty());
+    assert!(is_needed(&["foo=baz:NoSchedule"]) && !is_needed(&["foo=bar:NoSchedule"]));
 }
 
 #[test]
 fn a_taint_is_removed_by_key_and_effect_or_by_key() {
-    let expected = [("foo".to_owned(), "NoSchedule".to_owned())];
-    assert_eq!(decided(&["foo:NoSchedule-"], false).unwrap().remove, expected);
-    assert_eq!(decided(&["foo-"], false).unwrap().remove, expected);
-    assert_eq!(decided(&["foo-", "foo:NoSchedule-"], false).unwrap().remove, expected);
+    for specs in [&["foo:NoSchedule-"][..], &["foo-"], &["foo-", "foo:NoSchedule-"]] {
+        assert_eq!((obstacle(specs, false), is_needed(specs)), (None, true), "{specs:?}");
+    }
 }
 
 #[test]
 fn removing_what_is_not_there_is_an_error() {
-    assert_eq!(decided(&["foo_1:NoSchedule-"], false), Err(Obstacle::Absent(removal("foo_1", Some("NoSchedule")))));
-    assert_eq!(decided(&["foo:NoExecute-"], false), Err(Obstacle::Absent(removal("foo", Some("NoExecute")))));
+    let absent = |effect| Some(Obstacle::Absent(removal("foo", Some(effect))));
+    assert_eq!(obstacle(&["foo:NoExecute-"], false), absent("NoExecute"));
+    assert_eq!(obstacle(&["foo:NoExecute-"], true), absent("NoExecute"));
+    assert_eq!(obstacle(&["foo_1-"], false), Some(Obstacle::Absent(removal("foo_1", None))));
 }
 
 #[test]
-fn one_taint_is_set_while_another_is_removed() {
-    let step = decided(&["foo_1:NoSchedule", "foo:NoSchedule-"], false).unwrap();
-    assert_eq!(step.set, [taint("foo_1", "", "NoSchedule")]);
-    assert_eq!(step.remove, [("foo".to_owned(), "NoSchedule".to_owned())]);
+fn what_is_set_and_removed_at_once_ends_without_it() {
+    let specs = &["foo_1:NoSchedule", "foo_1:NoSchedule-"];
+    assert_eq!((obstacle(specs, false), is_needed(specs)), (None, false));
+    assert_eq!(parsed(specs).unwrap().kept().count(), 0);
+}
+
+#[test]
+fn all_that_is_set_or_removed_is_named_once_whatever_the_node_holds() {
+    let taints = parsed(&["b:NoSchedule", "b:NoSchedule-", "c:NoExecute-", "a-"]).unwrap();
+    let expected =
+        [("a", "NoExecute"), ("a", "NoSchedule"), ("a", "PreferNoSchedule"), ("b", "NoSchedule"), ("c", "NoExecute")];
+    assert_eq!(taints.identities().into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_a_repeated_request_has_done_itself_does_not_stand_in_its_way() {
+    let repeated = |specs: &[&str]| parsed(specs).unwrap().obstacle(&present(), false, true);
+    assert_eq!(repeated(&["foo=bar:NoSchedule", "foo_1-"]), None);
+    assert_eq!(repeated(&["foo=baz:NoSchedule"]), Some(Obstacle::Present(vec!["foo".into()])));
 }

@@ -27,7 +27,7 @@ fn complete(token: &str) -> WatchNodesResponse {
     WatchNodesResponse { event, resume_token: token.into() }
 }
 
-/// The events in short: `+a`, `~a`, `-a`, `.` for a bookmark, `=` for the end of the snapshot.
+/// The events in short: `+a`, `~a`, `-a`, `.` for a bookmark, `=2` for the end of a snapshot of two nodes.
 fn short(events: Vec<WatchEvent>) -> Vec<String> {
     events
         .into_iter()
@@ -35,7 +35,7 @@ fn short(events: Vec<WatchEvent>) -> Vec<String> {
             WatchEventKind::Added { node } => format!("+{}", node.name),
             WatchEventKind::Modified { node, .. } => format!("~{}", node.name),
             WatchEventKind::Deleted { node } => format!("-{}", node.name),
-            WatchEventKind::SnapshotComplete { .. } => "=".to_owned(),
+            WatchEventKind::SnapshotComplete { node_count } => format!("={node_count}"),
             WatchEventKind::Bookmark => ".".to_owned(),
             WatchEventKind::Interrupted { .. } => "!".to_owned(),
         })
@@ -46,23 +46,31 @@ fn take(view: &mut View, messages: Vec<WatchNodesResponse>) -> Vec<String> {
     messages.into_iter().flat_map(|message| short(view.take(message))).collect()
 }
 
+fn changes_only() -> WatchOptions {
+    WatchOptions { skip_snapshot: true, ..WatchOptions::default() }
+}
+
+fn after_token() -> WatchOptions {
+    WatchOptions { resume_token: Some("t0".into()), ..WatchOptions::default() }
+}
+
 /// A view that has seen a snapshot of `a` and `b`.
 fn view_of_two() -> View {
-    let mut view = View::new(false, true, true);
+    let mut view = View::new(&WatchOptions::default());
     take(&mut view, vec![added(node("a", "1")), added(node("b", "1")), complete("t2")]);
     view
 }
 
 #[test]
 fn a_first_snapshot_is_told_as_it_is() {
-    let mut view = View::new(false, true, true);
-    assert_eq!(take(&mut view, vec![added(node("a", "1")), complete("t2")]), ["+a", "="]);
+    let mut view = View::new(&WatchOptions::default());
+    assert_eq!(take(&mut view, vec![added(node("a", "1")), complete("t2")]), ["+a", "=1"]);
 }
 
 #[test]
 fn a_repeated_snapshot_is_told_as_differences() {
     let mut view = view_of_two();
-    view.start_over();
+    assert!(view.start_over());
     let snapshot = vec![added(node("a", "1")), added(node("c", "1")), complete("t9")];
     assert_eq!(take(&mut view, snapshot), ["+c", "-b", "."]);
 }
@@ -70,14 +78,14 @@ fn a_repeated_snapshot_is_told_as_differences() {
 #[test]
 fn a_changed_node_of_a_repeated_snapshot_is_modified() {
     let mut view = view_of_two();
-    view.start_over();
+    assert!(view.start_over());
     assert_eq!(take(&mut view, vec![added(node("a", "2"))]), ["~a"]);
 }
 
 #[test]
 fn heartbeats_alone_are_no_difference() {
     let mut view = view_of_two();
-    view.start_over();
+    assert!(view.start_over());
     let mut beaten = node("a", "1");
     beaten.etag = "\"9\"".into();
     assert!(take(&mut view, vec![added(beaten)]).is_empty());
@@ -85,9 +93,9 @@ fn heartbeats_alone_are_no_difference() {
 
 #[test]
 fn under_a_mask_every_field_counts() {
-    let mut view = View::new(false, true, false);
+    let mut view = View::new(&WatchOptions { read_mask: vec!["etag".into()], ..WatchOptions::default() });
     take(&mut view, vec![added(node("a", "1")), complete("t2")]);
-    view.start_over();
+    assert!(view.start_over());
     let mut beaten = node("a", "1");
     beaten.etag = "\"9\"".into();
     assert_eq!(take(&mut view, vec![added(beaten)]), ["~a"]);
@@ -95,16 +103,16 @@ fn under_a_mask_every_field_counts() {
 
 #[test]
 fn a_node_that_was_created_again_is_deleted_and_added() {
-    let mut view = View::new(false, true, true);
+    let mut view = View::new(&WatchOptions::default());
     take(&mut view, vec![added(with_uid("a", "1")), complete("t2")]);
-    view.start_over();
+    assert!(view.start_over());
     assert_eq!(take(&mut view, vec![added(with_uid("a", "2"))]), ["-a", "+a"]);
 }
 
 #[test]
 fn within_a_repeated_snapshot_no_event_can_be_resumed_from_but_the_last() {
     let mut view = view_of_two();
-    view.start_over();
+    assert!(view.start_over());
     let first = view.take(change(Type::Added, node("c", "1"), "t8"));
     assert_eq!(first[0].resume_token, None);
     let tokens: Vec<Option<String>> = view.take(complete("t9")).into_iter().map(|event| event.resume_token).collect();
@@ -113,17 +121,17 @@ fn within_a_repeated_snapshot_no_event_can_be_resumed_from_but_the_last() {
 
 #[test]
 fn a_snapshot_that_is_started_over_before_its_end_forgets_nothing() {
-    let mut view = View::new(false, true, true);
+    let mut view = View::new(&WatchOptions::default());
     take(&mut view, vec![added(node("a", "1"))]);
-    view.start_over();
-    assert_eq!(take(&mut view, vec![added(node("b", "1")), complete("t2")]), ["+b", "-a", "="]);
+    assert!(view.start_over());
+    assert_eq!(take(&mut view, vec![added(node("b", "1")), complete("t2")]), ["+b", "-a", "=1"]);
 }
 
 #[test]
 fn a_skipped_snapshot_is_not_told_but_known() {
-    let mut view = View::new(true, true, true);
-    assert_eq!(take(&mut view, vec![added(node("a", "1")), complete("t1")]), ["="]);
-    view.start_over();
+    let mut view = View::new(&changes_only());
+    assert_eq!(take(&mut view, vec![added(node("a", "1")), complete("t1")]), ["=1"]);
+    assert!(view.start_over());
     assert_eq!(take(&mut view, vec![added(node("b", "1")), complete("t2")]), ["+b", "-a", "."]);
 }
 
@@ -144,15 +152,15 @@ fn a_deletion_is_told_once() {
 
 #[test]
 fn a_watch_that_began_with_a_token_tells_of_nodes_it_has_not_seen() {
-    let mut view = View::new(false, false, true);
+    let mut view = View::new(&after_token());
     let messages = vec![change(Type::Modified, node("a", "2"), "t1"), change(Type::Deleted, node("b", "1"), "t2")];
     assert_eq!(take(&mut view, messages), ["~a", "-b"]);
 }
 
 #[test]
 fn a_watch_that_began_with_a_token_can_not_start_over() {
-    assert!(!View::new(false, false, true).can_start_over());
-    assert!(view_of_two().can_start_over());
+    assert!(!View::new(&after_token()).start_over());
+    assert!(view_of_two().start_over());
 }
 
 #[test]
@@ -168,4 +176,56 @@ fn an_event_that_is_not_known_moves_the_token_on() {
     let mut view = view_of_two();
     assert!(view.take(WatchNodesResponse { event: None, resume_token: "t8".into() }).is_empty());
     assert_eq!(view.resume_token().as_deref(), Some("t8"));
+}
+
+#[test]
+fn a_snapshot_that_ends_after_the_callers_token_is_told() {
+    let mut view = View::new(&after_token());
+    assert_eq!(take(&mut view, vec![added(node("b", "1")), complete("t2")]), ["+b", "=1"]);
+    assert_eq!(take(&mut view, vec![change(Type::Modified, node("a", "2"), "t3")]), ["~a"]);
+    assert!(!view.start_over());
+}
+
+#[test]
+fn the_size_of_a_snapshot_is_that_of_all_its_parts() {
+    let mut view = View::new(&WatchOptions::default());
+    let parts = [added(node("a", "1")), added(node("b", "1")), change(Type::Deleted, node("a", "1"), "t2")];
+    take(&mut view, parts.into());
+    // The server counts the nodes since the last token.
+    assert_eq!(take(&mut view, vec![added(node("c", "1")), complete("t4")]), ["+c", "=2"]);
+}
+
+#[test]
+fn the_callers_token_is_the_first_to_go_on_from() {
+    let view = View::new(&after_token());
+    assert_eq!((view.token().map(String::as_str), view.resume_token().as_deref()), (Some("t0"), Some("t0")));
+}
+
+#[test]
+fn within_a_first_snapshot_that_was_started_over_no_event_can_be_resumed_from() {
+    let mut view = View::new(&WatchOptions::default());
+    take(&mut view, vec![added(node("a", "1"))]);
+    assert!(view.start_over());
+    // Whoever went on after `b` would not learn that `a` is gone.
+    assert_eq!(view.take(change(Type::Added, node("b", "1"), "u1"))[0].resume_token, None);
+    assert_eq!(view.resume_token(), None);
+    assert_eq!(view.token().map(String::as_str), Some("u1"));
+}
+
+#[test]
+fn nothing_is_told_of_a_skipped_snapshot_however_often_it_begins() {
+    let mut view = View::new(&changes_only());
+    let changes = vec![added(node("a", "1")), added(node("b", "1")), change(Type::Deleted, node("b", "1"), "t3")];
+    assert!(take(&mut view, changes).is_empty());
+    assert_eq!(view.resume_token(), None);
+    assert!(view.start_over());
+    assert_eq!(take(&mut view, vec![added(node("c", "1")), complete("t9")]), ["=1"]);
+    assert_eq!(take(&mut view, vec![change(Type::Deleted, node("c", "1"), "t10")]), ["-c"]);
+}
+
+#[test]
+fn after_a_new_snapshot_there_is_no_token_until_its_end() {
+    let mut view = view_of_two();
+    assert!(view.start_over());
+    assert_eq!((view.token(), view.resume_token()), (None, None));
 }

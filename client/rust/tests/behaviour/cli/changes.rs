@@ -1,14 +1,31 @@
 //! `cordon`, `uncordon`, `patch` and `delete`.
 
-use nodeward_client::api::patch_node_request::{PatchType, Subresource};
-use nodeward_client::api::{DeleteNodesRequest, PatchNodeRequest, PropagationPolicy};
-use serde_json::Value;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use super::{Cli, Run};
-use crate::fake::{Call, Fake, TRACE_ID, worker};
+use nodeward_client::api::patch_node_request::{PatchType, Subresource};
+use nodeward_client::api::{DeleteNodesRequest, PatchNodeRequest, PropagationPolicy, SchedulingState};
+use serde_json::Value;
+use tokio::sync::Barrier;
+
+use super::{Cli, Run, bare_command};
+use crate::fake::{Call, Fake, Fate, TRACE_ID, unavailable, worker};
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
+}
+
+fn cordoned(fake: &Fake) -> usize {
+    fake.lock().nodes.values().filter(|node| node.scheduling_state() == SchedulingState::Cordoned).count()
+}
+
+/// The exit code and the standard error of a command whose output nobody reads.
+fn unread(mut command: Command) -> (i32, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
 fn patched(arguments: &[&str]) -> PatchNodeRequest {
@@ -64,6 +81,112 @@ fn a_selector_chooses_nodes() {
 }
 
 #[test]
+fn a_reader_that_goes_away_keeps_no_node_from_being_changed() {
+    let cli = Cli::of(Fake::with((0..20).map(|number| worker(&format!("n{number}")))));
+    let (code, err) = unread(cli.command(&["cordon", "-l", "team=red"]));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(cordoned(&cli.fake), 20);
+}
+
+#[test]
+fn a_failure_is_told_although_nobody_reads_the_output() {
+    let cli = cli();
+    let (code, err) = unread(cli.command(&["cordon", "a", "missing", "b"]));
+    assert_eq!((code, cordoned(&cli.fake)), (3, 2));
+    assert!(err.contains("NODE_NOT_FOUND"), "{err}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_can_not_be_written_is_told_after_all_was_done() {
+    let cli = cli();
+    for arguments in [&["cordon", "a", "b"][..], &["delete", "-l", "team=red", "--expect", "2"], &["uncordon", "a"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let run = Run::of(cli.command(arguments).stdout(full).output().unwrap());
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.err.starts_with("error: what was done can't be shown: No space left"), "{run:?}");
+    }
+    assert_eq!(cordoned(&cli.fake), 1);
+}
+
+#[test]
+fn eight_nodes_are_changed_at_a_time_and_told_in_their_order() {
+    let names: Vec<String> = (10..26).map(|number| format!("n{number}")).collect();
+    let cli = Cli::of(Fake::with(names.iter().map(|name| worker(name))));
+    let barrier = Arc::new(Barrier::new(8));
+    for _ in &names {
+        cli.fake.next(Fate::Meet(barrier.clone()));
+    }
+    let arguments: Vec<&str> = std::iter::once("cordon").chain(names.iter().map(String::as_str)).collect();
+    let expected: String = names.iter().map(|name| format!("node/{name} cordoned\n")).collect();
+    assert_eq!(cli.run(&arguments).ok(), expected);
+}
+
+#[test]
+fn no_more_than_eight_nodes_are_changed_at_a_time() {
+    let names: Vec<String> = (10..19).map(|number| format!("n{number}")).collect();
+    let cli = Cli::of(Fake::with(names.iter().map(|name| worker(name))));
+    let barrier = Arc::new(Barrier::new(9));
+    for _ in &names {
+        cli.fake.next(Fate::Meet(barrier.clone()));
+    }
+    let arguments: Vec<&str> =
+        ["cordon", "--timeout", "300ms"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    assert_eq!(cli.run(&arguments).code, 5);
+}
+
+#[test]
+fn a_server_that_is_away_for_a_moment_fails_none_of_many_changes() {
+    let names = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8"];
+    let cli = Cli::of(Fake::with(names.map(worker)));
+    for _ in 0..12 {
+        cli.fake.next(Fate::Fail(unavailable()));
+    }
+    cli.run(&[&["cordon"], &names[..]].concat()).ok();
+    assert_eq!(cordoned(&cli.fake), 8);
+}
+
+#[test]
+fn nodes_that_were_not_tried_are_named() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let names = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9", "n10"];
+    let arguments = [&["cordon", "--endpoint", &endpoint, "--timeout", "50ms"][..], &names].concat();
+    let run = Run::of(bare_command(&arguments).output().unwrap());
+    assert_eq!(run.code, 5);
+    assert!(run.err.contains("error: node/n8: the connection to the server failed"), "{}", run.err);
+    assert!(run.err.ends_with("not tried: n9, n10\n"), "{}", run.err);
+}
+
+#[test]
+fn an_empty_selection_is_a_usage_error_and_not_the_whole_fleet() {
+    let cli = cli();
+    for command in [
+        &["cordon"][..],
+        &["uncordon"],
+        &["label", "x=1"],
+        &["annotate", "x=1"],
+        &["taint", "x:NoSchedule"],
+        &["patch", "-p", "{}"],
+        &["delete"],
+        &["delete", "--expect", "2"],
+    ] {
+        for selection in [&["-l", ""][..], &["--filter", " "], &["-l", "team=red", "--filter", ""]] {
+            let run = cli.run(&[command, selection].concat());
+            assert_eq!((run.code, run.out.as_str()), (2, ""), "{command:?} {selection:?}");
+            assert!(run.err.contains("is empty: it would mean every node"), "{}", run.err);
+            assert!(run.err.contains("give --filter 'name = \"*\"'"), "{}", run.err);
+        }
+    }
+    assert!(cli.fake.calls().is_empty());
+}
+
+#[test]
+fn an_empty_selector_of_a_list_is_none() {
+    assert_eq!(cli().run(&["list", "-l", "", "-o", "name"]).ok(), "node/a\nnode/b\n");
+}
+
+#[test]
 fn nothing_to_choose_from_is_a_usage_error() {
     for arguments in [&["cordon"][..], &["cordon", "a", "-l", "team=red"], &["cordon", "pods/a"]] {
         assert_eq!(cli().run(arguments).code, 2, "{arguments:?}");
@@ -86,6 +209,14 @@ fn a_patch_is_strategic_unless_told_otherwise() {
         (PatchType::StrategicMerge, r#"{"spec":{"unschedulable":true}}"#)
     );
     assert_eq!((request.subresource(), request.field_manager.as_str()), (Subresource::Unspecified, ""));
+}
+
+#[test]
+fn a_selector_chooses_the_nodes_to_patch() {
+    let cli = cli();
+    let run = cli.run(&["patch", "-l", "team=red", "-p", "{}"]);
+    assert_eq!(run.ok(), "node/a patched\nnode/b patched\n");
+    assert_eq!(cli.run(&["patch", "-p", "{}"]).code, 2);
 }
 
 #[test]
@@ -140,7 +271,10 @@ fn delete_says_what_it_did_in_kubectls_words() {
 #[test]
 fn deleting_a_missing_node_fails_unless_that_is_fine() {
     assert_eq!(cli().run(&["delete", "missing"]).code, 3);
-    cli().run(&["delete", "missing", "--ignore-not-found"]).ok();
+    let cli = cli();
+    // As with kubectl, nothing is said of a node that was not there.
+    assert_eq!(cli.run(&["delete", "missing", "--ignore-not-found"]).ok(), "");
+    assert_eq!(cli.run(&["delete", "missing", "a", "--ignore-not-found", "-o", "name"]).ok(), "node/a\n");
 }
 
 #[test]

@@ -8,6 +8,7 @@ apiVersion: v1
 kind: Node
 metadata:
   name: new-1
+  uid: a7
   labels: {team: blue}
 spec:
   taints:
@@ -26,9 +27,10 @@ fn a_manifest_becomes_a_node() {
     let run = cli.run_with_input(&["create", "-f", "-"], MANIFEST);
     assert_eq!(
         (run.code, run.out.as_str(), run.err.as_str()),
-        (0, "node/new-1 created\n", "warning: node/new-1: not taken over: status\n")
+        (0, "node/new-1 created\n", "warning: node/new-1: not taken over: metadata.uid\n")
     );
     let node = cli.fake.get("new-1").unwrap();
+    assert_eq!(node.status.unwrap().phase.as_deref(), Some("Running"));
     assert_eq!(node.metadata.unwrap().labels["team"], "blue");
     assert_eq!(node.spec.unwrap().taints[0].key, "gpu");
 }

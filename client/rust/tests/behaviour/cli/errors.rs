@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Cli, Run, bare_command};
-use crate::fake::{Fake, Fate, TRACE_ID, status, unavailable, worker};
+use crate::fake::{Fake, Fate, Step, TRACE_ID, expired, status, unavailable, worker};
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
@@ -30,7 +30,8 @@ fn the_exit_code_tells_the_kind_of_the_failure() {
         (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", 5),
         (Code::PermissionDenied, "ACCESS_DENIED", 6),
         (Code::Unauthenticated, "CREDENTIALS_INVALID", 6),
-        (Code::InvalidArgument, "INVALID_FIELD", 1),
+        (Code::InvalidArgument, "INVALID_FIELD", 2),
+        (Code::InvalidArgument, "MALFORMED_MESSAGE", 1),
         (Code::Internal, "INTERNAL", 1),
     ];
     for (code, reason, expected) in cases {
@@ -70,12 +71,48 @@ fn there_are_no_colours_in_a_pipe() {
     assert!(!failing(status(Code::Internal, "X", "no", None)).err.contains('\u{1b}'));
 }
 
+fn too_late() -> Fate {
+    Fate::Lose(status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late", None))
+}
+
 #[test]
-fn a_change_of_which_the_outcome_is_open_names_its_request_id() {
+fn a_change_of_which_the_outcome_is_open_says_how_to_repeat_it() {
     let cli = cli();
-    cli.fake.next(Fate::Fail(status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late", None)));
+    cli.fake.next(too_late());
     let run = cli.run(&["cordon", "a"]);
-    assert!(run.err.contains(&format!("request: {} (", cli.fake.request_ids()[0])), "{}", run.err);
+    let id = cli.fake.request_ids().remove(0);
+    let expected = format!("request: {id} (repeat the command with --request-id {id} to have it done once)\n");
+    assert!(run.err.contains(&expected), "{}", run.err);
+}
+
+#[test]
+fn one_of_several_changes_is_repeated_alone() {
+    let cli = cli();
+    cli.fake.next(too_late()).next(too_late());
+    let run = cli.run(&["cordon", "a", "b"]);
+    assert!(run.err.contains("error: node/a: too late") && run.err.contains("error: node/b: too late"), "{}", run.err);
+    assert_eq!(run.err.matches("(repeat the command for node/").count(), 2, "{}", run.err);
+    assert!(run.err.contains("(repeat the command for node/b alone with --request-id "), "{}", run.err);
+}
+
+#[test]
+fn a_dry_run_need_not_be_done_once() {
+    let cli = cli();
+    cli.fake.next(too_late());
+    assert!(!cli.run(&["cordon", "a", "--dry-run"]).err.contains("repeat the command"));
+}
+
+#[test]
+fn a_read_need_not_be_done_once() {
+    let cli = cli();
+    cli.fake.next(too_late());
+    assert!(!cli.run(&["list"]).err.contains("repeat the command"));
+}
+
+#[test]
+fn a_change_that_was_refused_is_not_to_be_repeated() {
+    let run = failing(status(Code::FailedPrecondition, "CLUSTER_DENIED", "no", None));
+    assert!(!run.err.contains("repeat the command"), "{}", run.err);
 }
 
 #[test]
@@ -151,4 +188,64 @@ fn the_help_does_not_show_the_token() {
     let mut command = bare_command(&["list", "--help"]);
     let output = command.env("NODEWARD_TOKEN", "secret").output().unwrap();
     assert!(!String::from_utf8_lossy(&output.stdout).contains("secret"));
+}
+
+/// What `get a` sent as its token, and how it ended, with these variables and flags.
+fn token_sent(variables: &[(&str, &str)], flags: &[&str]) -> (i32, Option<String>) {
+    let cli = cli();
+    let mut command = cli.command(&[&["get", "a"], flags].concat());
+    command.envs(variables.iter().copied());
+    let code = Run::of(command.output().unwrap()).code;
+    let metadata = cli.fake.lock().metadata.clone();
+    let token = metadata.first().and_then(|one| one.get("authorization")).map(|one| one.to_str().unwrap().to_owned());
+    (code, token)
+}
+
+#[test]
+fn a_flag_for_the_token_overrides_both_variables() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "of-file").unwrap();
+    let path = file.path().to_str().unwrap();
+    let (of_file, of_flag) = ((0, Some("Bearer of-file".to_owned())), (0, Some("Bearer of-flag".to_owned())));
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN", "x")], &["--token-file", path]), of_file);
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN_FILE", "/nowhere")], &["--token", "of-flag"]), of_flag);
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN", "x")], &["--token", "of-flag"]), of_flag);
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN_FILE", path)], &[]), of_file);
+}
+
+#[test]
+fn two_variables_for_the_token_are_a_usage_error() {
+    assert_eq!(token_sent(&[("NODEWARD_TOKEN", "x"), ("NODEWARD_TOKEN_FILE", "y")], &[]), (2, None));
+}
+
+#[test]
+fn a_variable_that_turns_something_on_takes_the_usual_words() {
+    let run = |value: &str| {
+        let mut command = bare_command(&["list", "--endpoint", "http://nodeward.invalid", "--timeout", "100ms"]);
+        Run::of(command.env("NODEWARD_PLAINTEXT", value).output().unwrap())
+    };
+    for on in ["1", "true", "yes", "on"] {
+        assert_eq!(run(on).code, 5, "{on}");
+    }
+    for off in ["0", "false", "no", "off"] {
+        assert!(run(off).err.contains("is not encrypted"), "{off}");
+    }
+    assert_eq!(run("maybe").code, 2);
+}
+
+#[test]
+fn a_timeout_of_millennia_is_no_error() {
+    cli().run(&["cordon", "a", "--timeout", "20000y"]).ok();
+}
+
+#[test]
+fn a_resume_token_that_can_not_be_used_has_its_documented_exit_code() {
+    for (status, code) in [
+        (expired(), 4),
+        (status(Code::InvalidArgument, "INVALID_RESUME_TOKEN", "the token is not of this watch", None), 2),
+    ] {
+        let fake = Fake::default();
+        fake.next_watch([Step::Fail(status)]);
+        assert_eq!(Cli::of(fake).run(&["watch", "--resume-token", "t0"]).code, code);
+    }
 }

@@ -1,7 +1,9 @@
 //! `label`, `annotate` and `taint`.
 
-use super::Cli;
-use crate::fake::{Fake, Fate, worker};
+use nodeward_client::Code;
+
+use super::{Cli, Run};
+use crate::fake::{Fake, Fate, status, worker};
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
@@ -168,4 +170,75 @@ fn what_is_no_taint_is_a_usage_error() {
     for taint in ["gpu=a100", "gpu=a100:Sometimes", "gpu:NoSchedule:x", "=x:NoSchedule"] {
         assert_eq!(cli().run(&["taint", "a", taint]).code, 2, "{taint}");
     }
+}
+
+/// Runs a command whose answer is lost, then again as the first run says.
+fn repeated(cli: &Cli, arguments: &[&str]) -> Run {
+    cli.fake.next(Fate::Lose(status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late", None)));
+    let lost = cli.run(arguments);
+    assert_eq!(lost.code, 5, "{lost:?}");
+    let advice =
+        lost.err.split_once("repeat the command with ").unwrap().1.split_once(" to have it").unwrap().0.to_owned();
+    let flags: Vec<&str> = advice.split(' ').collect();
+    cli.run(&[arguments, &flags].concat())
+}
+
+#[test]
+fn a_repeated_command_sends_the_same_request_and_succeeds_by_its_first_answer() {
+    for (arguments, done) in [
+        (&["taint", "a", "gpu=a100:NoSchedule"][..], "node/a tainted\n"),
+        (&["label", "a", "x=1", "team-"], "node/a labeled\n"),
+        (&["annotate", "a", "x=1"], "node/a annotated\n"),
+        (&["cordon", "a"], "node/a cordoned\n"),
+    ] {
+        let cli = cli();
+        assert_eq!(repeated(&cli, arguments).ok(), done);
+        let ids = cli.fake.request_ids();
+        assert_eq!((ids.len(), &ids[0]), (2, &ids[1]), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_repeated_command_does_not_undo_what_others_did_since() {
+    let cli = cli();
+    cli.fake.next(Fate::Lose(status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "too late", None)));
+    let id = "4e0f4f3e-6a6c-4a53-8a1f-1c2d3e4f5a6b";
+    let arguments = ["label", "a", "team=blue", "--overwrite", "--request-id", id];
+    assert_eq!(cli.run(&arguments).code, 5);
+    cli.run(&["label", "a", "team=green", "--overwrite"]).ok();
+    cli.run(&arguments).ok();
+    assert_eq!(label(&cli, "team").as_deref(), Some("green"));
+}
+
+#[test]
+fn a_taint_that_a_repeated_request_has_set_or_removed_itself_is_no_obstacle() {
+    let cli = cli();
+    let id = ["--request-id", "4e0f4f3e-6a6c-4a53-8a1f-1c2d3e4f5a6b"];
+    cli.run(&["taint", "a", "gpu=a100:NoSchedule"]).ok();
+    assert_eq!(cli.run(&[&["taint", "a", "gpu=a100:NoSchedule"], &id[..]].concat()).ok(), "node/a unchanged\n");
+    assert_eq!(cli.run(&[&["taint", "a", "other-"], &id[..]].concat()).ok(), "node/a unchanged\n");
+    assert_eq!(cli.run(&[&["taint", "a", "gpu=h100:NoSchedule"], &id[..]].concat()).code, 4);
+}
+
+#[test]
+fn another_value_is_refused_also_at_the_callers_etag() {
+    let cli = cli();
+    let etag = cli.fake.get("a").unwrap().etag;
+    assert_eq!(cli.run(&["label", "a", "team=blue", "--etag", &etag]).code, 4);
+    assert!(cli.fake.updates().is_empty());
+}
+
+#[test]
+fn a_taint_is_removed_by_its_key_whatever_its_effects() {
+    let cli = cli();
+    cli.run(&["taint", "a", "gpu:NoSchedule", "gpu:NoExecute", "other:NoSchedule"]).ok();
+    assert_eq!(cli.run(&["taint", "a", "gpu-"]).ok(), "node/a untainted\n");
+    assert_eq!(taints(&cli), ["other=:NoSchedule"]);
+}
+
+#[test]
+fn what_is_absent_is_told_once_however_often_it_is_decided() {
+    let cli = cli();
+    cli.fake.next(Fate::Race);
+    assert_eq!(cli.run(&["label", "a", "x=1", "zone-"]).err, "label \"zone\" not found on node/a\n");
 }

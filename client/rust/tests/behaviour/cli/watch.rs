@@ -1,6 +1,7 @@
 //! `watch`.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use nodeward_client::Code;
 use nodeward_client::api::node_change::Type;
@@ -89,4 +90,21 @@ fn a_server_that_was_never_there_ends_the_watch_at_the_timeout() {
     let endpoint = format!("http://127.0.0.1:{port}");
     let run = Run::of(bare_command(&["watch", "--endpoint", &endpoint, "--timeout", "100ms"]).output().unwrap());
     assert_eq!(run.code, 5, "{run:?}");
+}
+
+#[test]
+fn a_server_that_accepts_and_never_answers_ends_the_watch_at_the_timeout() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let begin = Instant::now();
+    let run = Run::of(bare_command(&["watch", "--endpoint", &endpoint, "--timeout", "300ms"]).output().unwrap());
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_watch_that_is_accepted_and_hears_nothing_ends_at_the_timeout() {
+    let fake = Fake::default();
+    fake.next_watch([]);
+    assert_eq!(Cli::of(fake).run(&["watch", "--timeout", "300ms"]).code, 5);
 }

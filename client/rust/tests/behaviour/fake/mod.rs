@@ -12,6 +12,7 @@ use nodeward_client::api::{
     Node, PatchNodeRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
     WatchNodesResponse,
 };
+use tokio::sync::Barrier;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -44,6 +45,8 @@ pub enum Step {
     Send(Box<WatchNodesResponse>),
     Fail(Status),
     End,
+    /// As the first step: the request is never answered.
+    Hang,
 }
 
 /// What happens to a request.
@@ -57,6 +60,8 @@ pub enum Fate {
     Lose(Status),
     /// Somebody else changes the node just before.
     Race,
+    /// It is carried out when so many others are waiting with it.
+    Meet(Arc<Barrier>),
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +73,8 @@ pub struct State {
     pub fates: VecDeque<Fate>,
     pub watches: VecDeque<Vec<Step>>,
     pub page_size: usize,
+    /// The changes of single nodes that were carried out, by their request ids.
+    done: BTreeMap<String, String>,
     version: u64,
 }
 

@@ -1,5 +1,6 @@
 //! The RPCs of the fake, as simple as the tests allow.
 
+use std::fmt::Debug;
 use std::pin::Pin;
 
 use futures::stream::{self, Stream, StreamExt};
@@ -33,15 +34,17 @@ impl NodeService for Fake {
     async fn watch_nodes(&self, request: Request<WatchNodesRequest>) -> Result<Response<Watch>, Status> {
         self.note(request, Call::Watch);
         let mut steps = self.lock().watches.pop_front().unwrap_or_default();
-        if let Some(Step::Fail(status)) = steps.first() {
-            return Err(status.clone());
+        match steps.first() {
+            Some(Step::Fail(status)) => return Err(status.clone()),
+            Some(Step::Hang) => std::future::pending().await,
+            _ => {}
         }
         let ends = matches!(steps.last(), Some(Step::End | Step::Fail(_)));
-        steps.retain(|step| !matches!(step, Step::End));
+        steps.retain(|step| matches!(step, Step::Send(_) | Step::Fail(_)));
         let messages = stream::iter(steps.into_iter().map(|step| match step {
             Step::Send(message) => Ok(*message),
             Step::Fail(status) => Err(status),
-            Step::End => Err(Status::internal("filtered out")),
+            Step::End | Step::Hang => Err(Status::internal("filtered out")),
         }));
         Ok(Response::new(if ends { messages.boxed() } else { messages.chain(stream::pending()).boxed() }))
     }
@@ -64,22 +67,25 @@ impl NodeService for Fake {
 
     async fn update_node(&self, request: Request<UpdateNodeRequest>) -> Result<Response<Node>, Status> {
         let request = self.note(request, Call::Update);
-        let UpdateNodeRequest { node, update_mask, etag, validate_only, .. } = request;
+        let asked = Asked::new(&request, &request.request_id, &request.etag, request.validate_only);
+        let UpdateNodeRequest { node, update_mask, .. } = request;
         let wanted = node.unwrap_or_default();
         let paths = update_mask.unwrap_or_default().paths;
-        self.write(&wanted.name.clone(), &etag, validate_only, |node| apply(node, &wanted, &paths)).await
+        self.write(&wanted.name.clone(), asked, |node| apply(node, &wanted, &paths)).await
     }
 
     async fn update_node_status(&self, request: Request<UpdateNodeStatusRequest>) -> Result<Response<Node>, Status> {
         let request = self.note(request, Call::UpdateStatus);
+        let asked = Asked::new(&request, &request.request_id, &request.etag, request.validate_only);
         let wanted = request.node.unwrap_or_default();
         let status = wanted.status.clone();
-        self.write(&wanted.name, &request.etag, request.validate_only, |node| node.status = status).await
+        self.write(&wanted.name, asked, |node| node.status = status).await
     }
 
     async fn patch_node(&self, request: Request<PatchNodeRequest>) -> Result<Response<Node>, Status> {
         let request = self.note(request, Call::Patch);
-        self.write(&request.name, &request.etag, request.validate_only, |_| {}).await
+        let asked = Asked::new(&request, &request.request_id, &request.etag, request.validate_only);
+        self.write(&request.name, asked, |_| {}).await
     }
 
     async fn delete_node(&self, request: Request<DeleteNodeRequest>) -> Result<Response<()>, Status> {
@@ -118,12 +124,30 @@ impl NodeService for Fake {
 
     async fn cordon_node(&self, request: Request<CordonNodeRequest>) -> Result<Response<Node>, Status> {
         let request = self.note(request, Call::Cordon);
-        self.write(&request.name, &request.etag, request.validate_only, |node| set_cordoned(node, true)).await
+        let asked = Asked::new(&request, &request.request_id, &request.etag, request.validate_only);
+        self.write(&request.name, asked, |node| set_cordoned(node, true)).await
     }
 
     async fn uncordon_node(&self, request: Request<UncordonNodeRequest>) -> Result<Response<Node>, Status> {
         let request = self.note(request, Call::Uncordon);
-        self.write(&request.name, &request.etag, request.validate_only, |node| set_cordoned(node, false)).await
+        let asked = Asked::new(&request, &request.request_id, &request.etag, request.validate_only);
+        self.write(&request.name, asked, |node| set_cordoned(node, false)).await
+    }
+}
+
+/// What all changes of a node ask for.
+struct Asked {
+    id: String,
+    /// All but the id.
+    content: String,
+    etag: String,
+    validate_only: bool,
+}
+
+impl Asked {
+    fn new(request: &impl Debug, id: &str, etag: &str, validate_only: bool) -> Self {
+        let content = format!("{request:?}").replace(id, "");
+        Self { id: id.to_owned(), content, etag: etag.to_owned(), validate_only }
     }
 }
 
@@ -143,6 +167,9 @@ impl Fake {
     ) -> Result<Response<T>, Status> {
         match fate {
             None | Some(Fate::Race) => {}
+            Some(Fate::Meet(barrier)) => {
+                barrier.wait().await;
+            }
             Some(Fate::Fail(status)) => return Err(status),
             Some(Fate::Hang) => std::future::pending().await,
             Some(Fate::Lose(status)) => return act().and(Err(status)),
@@ -152,13 +179,8 @@ impl Fake {
         Ok(response)
     }
 
-    async fn write(
-        &self,
-        name: &str,
-        etag: &str,
-        validate_only: bool,
-        change: impl FnOnce(&mut Node),
-    ) -> Result<Response<Node>, Status> {
+    async fn write(&self, name: &str, asked: Asked, change: impl FnOnce(&mut Node)) -> Result<Response<Node>, Status> {
+        let Asked { id, content, etag, validate_only } = asked;
         let fate = self.lock().fates.pop_front();
         let is_race = matches!(fate, Some(Fate::Race));
         self.meet(fate, || {
@@ -169,12 +191,21 @@ impl Fake {
                 state.put(node);
             }
             let mut node = find(&state, name)?;
+            match state.done.get(&id) {
+                Some(done) if *done == content => return Ok(node),
+                Some(_) => return Err(status(Code::InvalidArgument, "REQUEST_ID_CONFLICT", "another request", None)),
+                None => {}
+            }
             if !etag.is_empty() && etag != node.etag {
                 let message = format!("node {:?} is no longer at etag {etag}", short(name));
                 return Err(status(Code::Aborted, "ETAG_MISMATCH", &message, Some("read again")));
             }
             change(&mut node);
-            Ok(if validate_only { node } else { state.put(node) })
+            if validate_only {
+                return Ok(node);
+            }
+            state.done.insert(id, content);
+            Ok(state.put(node))
         })
         .await
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use hyper_util::rt::TokioIo;
 use nodeward_client::api::node_service_server::NodeServiceServer;
 use nodeward_client::{Client, ConnectOptions};
-use tokio::io::{copy_bidirectional, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
@@ -23,6 +23,7 @@ use super::Fake;
 pub struct Network {
     wires: Arc<Mutex<Vec<AbortHandle>>>,
     broken: Arc<AtomicUsize>,
+    calmed: Arc<AtomicUsize>,
 }
 
 impl Network {
@@ -41,6 +42,11 @@ impl Network {
         self.broken.store(connections, Ordering::SeqCst);
     }
 
+    /// The next so many connections turn their first request away, since there are too many, and end.
+    pub fn calm_next(&self, connections: usize) {
+        self.calmed.store(connections, Ordering::SeqCst);
+    }
+
     fn channel(&self, fake: &Fake) -> Channel {
         let (network, fake) = (self.clone(), fake.clone());
         let connector = service_fn(move |_| {
@@ -50,10 +56,13 @@ impl Network {
         Endpoint::from_static("http://fake").connect_with_connector_lazy(connector)
     }
 
-    fn connect(&self, fake: Fake) -> tokio::io::DuplexStream {
+    fn connect(&self, fake: Fake) -> DuplexStream {
         let (client, mut near) = duplex(1 << 20);
-        let breaks = self.broken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        if breaks {
+        if is_left(&self.broken) {
+            return client;
+        }
+        if is_left(&self.calmed) {
+            tokio::spawn(async move { calm(near).await });
             return client;
         }
         let (mut far, server) = duplex(1 << 20);
@@ -65,6 +74,30 @@ impl Network {
         });
         self.wires.lock().unwrap().push(wire.abort_handle());
         client
+    }
+}
+
+fn is_left(number: &AtomicUsize) -> bool {
+    number.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+/// Speaks as much HTTP/2 as it takes to reset the first stream with ENHANCE_YOUR_CALM, and hangs up.
+async fn calm(mut wire: DuplexStream) -> std::io::Result<()> {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    const SETTINGS_FRAME: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const RST_STREAM_FRAME: [u8; 13] = [0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 0xb];
+
+    wire.read_exact(&mut [0; PREFACE]).await?;
+    wire.write_all(&SETTINGS_FRAME).await?;
+    loop {
+        let mut head = [0; 9];
+        wire.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        wire.read_exact(&mut vec![0; length as usize]).await?;
+        if head[3] == HEADERS {
+            return wire.write_all(&RST_STREAM_FRAME).await;
+        }
     }
 }
 

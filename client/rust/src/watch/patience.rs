@@ -1,0 +1,53 @@
+//! How long a watch waits for the server.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::error::Error;
+use crate::watch::WatchOptions;
+
+/// What a watch bears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// The longest silence of a stream that is alive.
+    longest_silence: Duration,
+    /// By when the watch must have begun. None when it has, or if it may take as long as it takes.
+    begin_by: Option<Instant>,
+}
+
+impl Patience {
+    pub(crate) fn new(options: &WatchOptions) -> Self {
+        let begin_by = options.begin_within.and_then(|time| Instant::now().checked_add(time));
+        Self { longest_silence: options.longest_silence(), begin_by }
+    }
+
+    /// The watch has begun.
+    pub(crate) fn has_begun(&mut self) {
+        self.begin_by = None;
+    }
+
+    /// Waits for something that a server which is alive does soon.
+    pub(crate) async fn wait<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        // A dead server behind a proxy that is alive goes unnoticed by the keepalives of the connection: bookmarks are its
+        // sign of life.
+        let silence = || Error::unavailable(format!("the server was silent for {:?}", self.longest_silence));
+        let work = timeout(self.longest_silence, work);
+        let done = match self.begin_by {
+            Some(by) => timeout_at(by, work).await.map_err(|_| Self::over())?,
+            None => work.await,
+        };
+        done.unwrap_or_else(|_| Err(silence()))
+    }
+
+    /// Whether a pause leaves time to begin.
+    pub(crate) fn bears(self, pause: Duration) -> bool {
+        self.begin_by.is_none_or(|by| by.saturating_duration_since(Instant::now()) > pause)
+    }
+
+    /// That the watch has not begun in time.
+    pub(crate) fn over() -> Error {
+        Error::deadline("the server did not begin the watch in time")
+    }
+}

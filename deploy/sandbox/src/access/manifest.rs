@@ -1,0 +1,126 @@
+//! The manifests of deploy/rbac, and applying them.
+
+use std::path::Path;
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject as InRbac};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::{Api, Client};
+
+use super::review::wait_granted;
+use super::subject::Subject;
+use crate::error::SandboxError;
+
+/// What the others live in.
+const NAMESPACE: &str = include_str!("../../../rbac/namespace.yaml");
+
+const RIGHTS: [&str; 5] = [
+    include_str!("../../../rbac/server.yaml"),
+    include_str!("../../../rbac/examples/admin.yaml"),
+    include_str!("../../../rbac/examples/operator.yaml"),
+    include_str!("../../../rbac/examples/viewer.yaml"),
+    include_str!("../../../rbac/examples/auditor.yaml"),
+];
+
+/// Applies all manifests, and waits until every binding in them is in effect.
+pub(super) async fn apply(client: &Client, logs: &Path) -> Result<(), SandboxError> {
+    apply_all(client, &parsed(NAMESPACE)?).await?;
+    let mut objects = Vec::new();
+    for manifest in RIGHTS {
+        objects.extend(parsed(manifest)?);
+    }
+    apply_all(client, &objects).await?;
+    let grants = objects.iter().flat_map(|binding| grants(binding, &objects));
+    let waits = grants.map(|grant| async move {
+        let Grant { subject, namespace, rule } = grant;
+        wait_granted(client, &subject, namespace.as_deref(), &rule, logs).await
+    });
+    try_join_all(waits).await.map(drop)
+}
+
+async fn apply_all(client: &Client, objects: &[DynamicObject]) -> Result<(), SandboxError> {
+    try_join_all(objects.iter().map(|object| apply_one(client, object))).await.map(drop)
+}
+
+async fn apply_one(client: &Client, object: &DynamicObject) -> Result<(), SandboxError> {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let unknown = || SandboxError::Manifest { detail: format!("{name} is of a kind that is not expected there") };
+    let resource = resource(kind(object)).ok_or_else(unknown)?;
+    let api: Api<DynamicObject> = match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let params = PatchParams::apply("nodeward-sandbox").force();
+    let applied = api.patch(name, &params, &Patch::Apply(object)).await;
+    applied.map(drop).map_err(|e| SandboxError::kube(format!("apply {} {name}", resource.kind), e))
+}
+
+fn parsed(manifest: &str) -> Result<Vec<DynamicObject>, SandboxError> {
+    serde_saphyr::from_multiple(manifest).map_err(|e| SandboxError::Manifest { detail: e.to_string() })
+}
+
+fn kind(object: &DynamicObject) -> &str {
+    object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default()
+}
+
+fn resource(kind: &str) -> Option<ApiResource> {
+    Some(match kind {
+        "Namespace" => ApiResource::erase::<Namespace>(&()),
+        "ServiceAccount" => ApiResource::erase::<ServiceAccount>(&()),
+        "ClusterRole" => ApiResource::erase::<ClusterRole>(&()),
+        "ClusterRoleBinding" => ApiResource::erase::<ClusterRoleBinding>(&()),
+        "Role" => ApiResource::erase::<Role>(&()),
+        "RoleBinding" => ApiResource::erase::<RoleBinding>(&()),
+        _ => return None,
+    })
+}
+
+/// A right that a binding gives to a subject.
+#[derive(Debug)]
+struct Grant {
+    subject: Subject,
+    namespace: Option<String>,
+    rule: PolicyRule,
+}
+
+/// The first right that a binding gives to each of its subjects; none if it is no binding.
+fn grants(binding: &DynamicObject, objects: &[DynamicObject]) -> Vec<Grant> {
+    let reference = &binding.data["roleRef"];
+    let is_its_role = |role: &&DynamicObject| {
+        reference["kind"] == kind(role) && reference["name"].as_str() == role.metadata.name.as_deref()
+    };
+    let rules: Vec<PolicyRule> = objects.iter().find(is_its_role).map(|role| list(role, "rules")).unwrap_or_default();
+    let Some(rule) = rules.into_iter().next() else { return Vec::new() };
+    let subjects: Vec<InRbac> = list(binding, "subjects");
+    let namespace = &binding.metadata.namespace;
+    let grant =
+        |subject| Grant { subject: Subject::of_rbac(subject), namespace: namespace.clone(), rule: rule.clone() };
+    subjects.into_iter().map(grant).collect()
+}
+
+fn list<T: serde::de::DeserializeOwned>(object: &DynamicObject, field: &str) -> Vec<T> {
+    object.data.get(field).cloned().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{SERVER_ACCOUNT, SERVER_NAMESPACE};
+    use crate::user::User;
+
+    fn bound() -> Vec<Subject> {
+        let objects: Vec<_> = RIGHTS.iter().flat_map(|manifest| parsed(manifest).unwrap()).collect();
+        objects.iter().flat_map(|binding| grants(binding, &objects)).map(|grant| grant.subject).collect()
+    }
+
+    #[test]
+    fn the_server_and_every_user_of_the_sandbox_are_given_rights() {
+        let bound = bound();
+        let server = Subject::service_account(SERVER_NAMESPACE, SERVER_ACCOUNT);
+        assert_eq!(bound.iter().filter(|subject| **subject == server).count(), 2, "cluster and namespace: {bound:?}");
+        for user in User::ALL {
+            assert!(bound.contains(&Subject::group(user.group())), "{user}: {bound:?}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The program itself: what it leaves behind, however it ends, and what it says.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod build;
+mod end;
+mod keep;
+mod server;
+mod support;

@@ -1,0 +1,53 @@
+//! What is measured of limits.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Counter, Meter};
+
+use super::load::{Load, Usage};
+use crate::error::Error;
+use crate::telemetry::names;
+
+/// The instruments.
+pub(super) struct Metrics {
+    refusals: Counter<u64>,
+}
+
+impl Metrics {
+    /// The instruments of this meter. The load is looked at when they are read, so that calls don't pay for it.
+    pub fn new(meter: &Meter, load: &Load) -> Self {
+        let refusals = meter.u64_counter(names::LIMIT_REFUSALS).with_unit("{call}");
+        let usage = meter.i64_observable_up_down_counter(names::LOAD_USAGE).with_unit("{call}");
+        let limit = meter.i64_observable_up_down_counter(names::LOAD_LIMIT).with_unit("{call}");
+        usage
+            .with_description("Calls in progress and open streams, which count for the limits of the server")
+            .with_callback(observe(load, |usage| Some(usage.taken)))
+            .build();
+        limit
+            .with_description("The limits of the server on calls in progress and open streams")
+            .with_callback(observe(load, |usage| usage.most))
+            .build();
+        Self { refusals: refusals.with_description("Calls that were refused because of a limit").build() }
+    }
+
+    /// Counts a call that was refused with this error.
+    pub fn refused(&self, error: &Error) {
+        if let Error::RateLimited { class, limit, .. } | Error::Overloaded { class, limit, .. } = error {
+            self.refusals.add(1, &[KeyValue::new(names::LIMIT_CLASS, *class), limit_name(limit)]);
+        }
+    }
+}
+
+fn observe(load: &Load, what: fn(&Usage) -> Option<usize>) -> impl Fn(&dyn AsyncInstrument<i64>) + use<> {
+    let load = load.clone();
+    move |instrument| {
+        for usage in load.usage() {
+            if let Some(number) = what(&usage) {
+                instrument.observe(number as i64, &[limit_name(usage.limit)]);
+            }
+        }
+    }
+}
+
+fn limit_name(name: &'static str) -> KeyValue {
+    KeyValue::new(names::LIMIT_NAME, name)
+}

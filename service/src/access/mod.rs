@@ -1,0 +1,42 @@
+//! Who is calling, may they, and how often.
+//!
+//! Nobody gets in without showing who they are, and nobody does through nodeward what Kubernetes would not let them do:
+//! its own authorizer is asked, and changes are sent to it in the caller's name. Nobody can send so much that others
+//! notice.
+
+mod authenticate;
+mod authorize;
+mod certificate;
+mod layer;
+mod limit;
+mod oidc;
+mod options;
+pub mod own_rights;
+mod session;
+mod spiffe;
+mod token;
+
+pub use authenticate::{Authenticator, Credentials};
+pub use authorize::Authorizer;
+pub use certificate::CertificateError;
+pub use layer::{AccessLayer, AccessService, CertificateOf};
+pub use limit::{CallPermit, Limit, LimitFuture, LimitLayer, LimitOptions, LimitedBody};
+pub use oidc::{IssuerUrl, Oidc, OidcOptions, RequiredClaim, SigningAlg};
+pub use options::AccessOptions;
+pub use session::Session;
+pub use spiffe::{SpiffeRule, SpiffeRules};
+pub use token::{Bearer, Tokens};
+
+/// Who may come in, and what they may do.
+#[derive(Clone)]
+pub struct Access {
+    authenticator: Authenticator,
+    authorizer: Authorizer,
+}
+
+impl Access {
+    /// Access as these two say.
+    pub fn new(authenticator: Authenticator, authorizer: Authorizer) -> Self {
+        Self { authenticator, authorizer }
+    }
+}

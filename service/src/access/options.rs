@@ -1,0 +1,81 @@
+//! How callers show who they are, as the command line says.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+
+use super::{Access, Authenticator, Authorizer, Credentials, Oidc, OidcOptions, SpiffeRule, SpiffeRules, Tokens};
+use crate::cluster::Reviews;
+
+/// How callers show who they are.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Access")]
+pub struct AccessOptions {
+    /// Ask nobody who they are: all callers act with the server's own rights. For development, and only on loopback
+    #[arg(long, env = "NODEWARD_NO_AUTH", value_parser = BoolishValueParser::new())]
+    pub no_auth: bool,
+
+    /// The audience that bearer tokens must be meant for. May be given several times
+    #[arg(
+        long = "token-audience",
+        env = "NODEWARD_TOKEN_AUDIENCES",
+        value_name = "AUDIENCE",
+        value_delimiter = ',',
+        default_value = Self::AUDIENCE
+    )]
+    pub token_audiences: Vec<String>,
+
+    /// Which user a client certificate with a SPIFFE id stands for: PATTERN=USER, for example
+    /// spiffe://example.org/ns/{ns}/sa/{name}=system:serviceaccount:{ns}:{name}. May be given several times
+    #[arg(long = "spiffe-user", env = "NODEWARD_SPIFFE_USERS", value_name = "RULE", value_delimiter = ',')]
+    pub spiffe_users: Vec<SpiffeRule>,
+
+    /// Whose tokens are accepted beside those that Kubernetes knows.
+    #[command(flatten)]
+    pub oidc: OidcOptions,
+}
+
+impl AccessOptions {
+    /// The audience of nodeward's tokens if no other is named.
+    pub const AUDIENCE: &str = "nodeward";
+
+    /// Options with which nobody is asked who they are.
+    pub fn nobody() -> Self {
+        Self { no_auth: true, ..Self::default() }
+    }
+
+    /// Access to a server that listens on this address, as these options say.
+    pub fn access(&self, listen: SocketAddr, reviews: &Reviews) -> anyhow::Result<Access> {
+        if self.no_auth && !listen.ip().is_loopback() {
+            anyhow::bail!(
+                "--no-auth is for loopback addresses, and {listen} is none: leave it out, or listen on 127.0.0.1"
+            );
+        }
+        let authenticator = if self.no_auth {
+            Authenticator::Nobody
+        } else {
+            Authenticator::Credentials(Arc::new(Credentials {
+                spiffe: SpiffeRules::new(self.spiffe_users.clone()),
+                tokens: Tokens::new(reviews.clone(), self.token_audiences.clone()),
+                oidc: Oidc::new(&self.oidc)?,
+            }))
+        };
+        Ok(Access::new(authenticator, Authorizer::new(reviews.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Cluster, Connection};
+
+    #[tokio::test]
+    async fn a_server_that_others_reach_asks_who_they_are() {
+        let cluster = Cluster::new(Connection::nowhere());
+        let access = |listen: &str| AccessOptions::nobody().access(listen.parse().unwrap(), cluster.reviews());
+        assert!(access("127.0.0.1:7443").is_ok() && access("[::1]:7443").is_ok());
+        assert!(access("0.0.0.0:7443").err().unwrap().to_string().contains("--no-auth is for loopback"));
+    }
+}

@@ -1,0 +1,97 @@
+//! A call's caller, and whether they still may do what they began to do.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until};
+
+use super::Access;
+use super::token::Bearer;
+use crate::caller::{Caller, Permission};
+use crate::error::Error;
+
+/// How often it is asked again whether an open stream's caller may read on.
+const ASK_AGAIN: Duration = Duration::from_secs(300);
+
+/// How often, while Kubernetes can't say.
+const ASK_SOON: Duration = Duration::from_secs(30);
+
+/// The deadline of each of these questions.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who is calling. Each request that gets past [`AccessLayer`](super::AccessLayer) has one among its extensions.
+#[derive(Clone)]
+pub struct Session {
+    caller: Caller,
+    bearer: Option<Bearer>,
+    access: Access,
+}
+
+impl Session {
+    pub(super) fn new(caller: Caller, bearer: Option<Bearer>, access: Access) -> Self {
+        Self { caller, bearer, access }
+    }
+
+    /// The session of a server that asks nobody who they are.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> Self {
+        use super::{Authenticator, Authorizer};
+        let cluster = crate::cluster::Cluster::new(crate::cluster::Connection::nowhere());
+        let access = Access::new(Authenticator::Nobody, Authorizer::new(cluster.reviews().clone()));
+        Self::new(Caller::Server, None, access)
+    }
+
+    /// Who it is.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Refuses a caller who has not this right.
+    pub async fn require(&self, permission: Permission, deadline: Instant) -> Result<(), Error> {
+        self.access.authorizer.require(&self.caller, permission, deadline).await
+    }
+
+    /// As `require`, whatever was answered a moment ago.
+    pub async fn require_now(&self, permission: Permission, deadline: Instant) -> Result<(), Error> {
+        self.access.authorizer.require_now(&self.caller, permission, deadline).await
+    }
+
+    /// Waits until the caller's credential ends, or until they no longer have this right, and says which. It is asked
+    /// every five minutes, and at the end of the credential.
+    pub async fn ended(&self, permission: Permission) -> Error {
+        let Caller::User(user) = &self.caller else { return std::future::pending().await };
+        let mut ask_at = Instant::now() + ASK_AGAIN;
+        loop {
+            let ends_at = user.expires.map(instant);
+            sleep_until(ends_at.map_or(ask_at, |ends_at| ends_at.min(ask_at))).await;
+            if user.has_expired(Timestamp::now()) {
+                return Error::Unauthenticated { detail: "the credential has ended".to_owned() };
+            }
+            ask_at = Instant::now()
+                + match self.ask_again(permission.clone()).await {
+                    Ok(()) => ASK_AGAIN,
+                    Err(error @ (Error::Unauthenticated { .. } | Error::AccessDenied { .. })) => return error,
+                    // Nobody says no: the stream goes on, at most until the credential ends.
+                    Err(_) => ASK_SOON,
+                };
+        }
+    }
+
+    async fn ask_again(&self, permission: Permission) -> Result<(), Error> {
+        let deadline = Instant::now() + PATIENCE;
+        if let Some(bearer) = &self.bearer {
+            let caller = self.access.authenticator.bearer(bearer, deadline).await?;
+            if caller.username() != self.caller.username() {
+                return Err(Error::Unauthenticated { detail: "the token is somebody else's now".to_owned() });
+            }
+        }
+        self.require_now(permission, deadline).await
+    }
+}
+
+/// The moment on the monotonic clock. One that is long gone is now.
+fn instant(time: Timestamp) -> Instant {
+    let left = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
+    // Further than any stream lasts.
+    Instant::now() + left.min(Duration::from_secs(86_400))
+}

@@ -1,0 +1,162 @@
+//! Bearer tokens that Kubernetes knows: it is asked whose they are (TokenReview), and its answer kept for a few seconds.
+//!
+//! A token must be meant for nodeward, by its audience: one that its bearer sent to somebody else is of no use here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::UserInfo;
+use moka::future::Cache;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::authenticate::unauthenticated;
+use crate::caller::{Caller, Credential, Principal};
+use crate::cluster::Reviews;
+use crate::error::Error;
+
+/// How long an answer is good for: a token that is revoked is refused by then.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+
+/// The most answers that are kept.
+const MOST_ANSWERS: u64 = 10_000;
+
+/// The longest token: it must fit in the header list, and no authenticator makes one of this size.
+const LONGEST: usize = 12 * 1024;
+
+/// A bearer token. It is shown nowhere.
+#[derive(Clone)]
+pub struct Bearer(Arc<str>);
+
+impl Bearer {
+    /// The token in these headers, if there is one.
+    pub fn of(headers: &HeaderMap) -> Result<Option<Self>, Error> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(unauthenticated("there is more than one authorization header"));
+        }
+        let malformed = || unauthenticated("the authorization header must be `Bearer` and a token");
+        let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(malformed)?;
+        let token = token.trim();
+        if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > LONGEST {
+            return Err(malformed());
+        }
+        Ok(Some(Self(token.into())))
+    }
+
+    /// What a JWT says of itself, whoever made it.
+    pub(super) fn unverified_claims(&self) -> Option<Claims> {
+        let payload = self.0.split('.').nth(1)?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(..)")
+    }
+}
+
+/// Claims of a JWT.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Claims {
+    pub(super) exp: Option<f64>,
+}
+
+/// Finds out whose tokens are.
+#[derive(Clone)]
+pub struct Tokens {
+    reviews: Reviews,
+    audiences: Vec<String>,
+    answers: Cache<[u8; 32], Option<Arc<Principal>>>,
+}
+
+impl Tokens {
+    /// Tokens for these audiences.
+    pub fn new(reviews: Reviews, audiences: Vec<String>) -> Self {
+        let answers = Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build();
+        Self { reviews, audiences, answers }
+    }
+
+    /// Whose token this is.
+    pub(super) async fn caller(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
+        let hash: [u8; 32] = Sha256::digest(bearer.text()).into();
+        let ask = async {
+            let user = self.reviews.token(bearer.text(), &self.audiences, deadline).await?;
+            Ok::<_, Error>(user.and_then(|user| principal(user, bearer)).map(Arc::new))
+        };
+        let found = Box::pin(self.answers.try_get_with(hash, Box::pin(ask)))
+            .await
+            .map_err(|error: Arc<Error>| (*error).clone())?;
+        match found {
+            Some(principal) if !principal.has_expired(Timestamp::now()) => Ok(Caller::User(principal)),
+            _ => Err(unauthenticated("the token is not valid, or not for this service")),
+        }
+    }
+}
+
+fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
+    // Kubernetes has verified the token, so what it says of its end is true.
+    let exp = bearer.unverified_claims().and_then(|claims| claims.exp);
+    let expires = exp.and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
+    Some(Principal {
+        username: user.username.filter(|name| !name.is_empty())?,
+        // Kubernetes adds this one to whomever it lets in.
+        groups: user.groups.unwrap_or_default().into_iter().filter(|group| group != "system:authenticated").collect(),
+        credential: Credential::KubernetesToken,
+        expires,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn bearer(values: &[&'static str]) -> Result<Option<Bearer>, Error> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        Bearer::of(&headers)
+    }
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+        assert_eq!(bearer(&["bearer abc"]).unwrap().unwrap().text(), "abc");
+        assert!(bearer(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn other_authorizations_are_refused_rather_than_passed_over() {
+        for values in [&["Basic abc"][..], &["Bearer"], &["Bearer "], &["Bearer a", "Bearer b"]] {
+            assert!(matches!(bearer(values), Err(Error::Unauthenticated { .. })), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        assert_eq!(format!("{:?}", bearer(&["Bearer secret"]).unwrap().unwrap()), "Bearer(..)");
+    }
+
+    #[test]
+    fn the_end_of_a_jwt_is_known() {
+        let payload = URL_SAFE_NO_PAD.encode(r#"{"exp": 1790000000.5, "iss": "x"}"#);
+        let bearer = Bearer(format!("h.{payload}.s").into());
+        assert_eq!(bearer.unverified_claims().unwrap().exp, Some(1_790_000_000.5));
+        assert!(Bearer("opaque".into()).unverified_claims().is_none());
+    }
+}

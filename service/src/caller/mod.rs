@@ -1,0 +1,75 @@
+//! What a caller is, and what a right is. No I/O: `access` finds out who is calling and what they may do.
+
+mod permission;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use permission::Permission;
+
+/// Whoever an RPC is carried out for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody who has shown who they are. Kubernetes decides what they may do.
+    User(Arc<Principal>),
+    /// The server itself: nobody is asked who they are, and all callers act with its rights. Only for development.
+    Server,
+}
+
+/// A user as Kubernetes knows one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// The user name, for example `alice` or `system:serviceaccount:fleet:backend`.
+    pub username: String,
+    /// The groups, without those that Kubernetes adds itself.
+    pub groups: Vec<String>,
+    /// How they have shown who they are.
+    pub credential: Credential,
+    /// When the credential ends, if it does.
+    pub expires: Option<Timestamp>,
+}
+
+/// How a user has shown who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// A client certificate.
+    Certificate,
+    /// A token that Kubernetes knows.
+    KubernetesToken,
+    /// A token of an OpenID Connect issuer.
+    OidcToken,
+}
+
+impl Caller {
+    /// The name for records and traces. Empty for the server itself.
+    pub fn username(&self) -> &str {
+        match self {
+            Self::User(principal) => &principal.username,
+            Self::Server => "",
+        }
+    }
+}
+
+impl Credential {
+    /// The name for records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::KubernetesToken => "kubernetes_token",
+            Self::OidcToken => "oidc_token",
+        }
+    }
+}
+
+impl Principal {
+    /// Whether the credential has ended by now.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether this is a service account, whose groups Kubernetes derives from its name.
+    pub fn is_service_account(&self) -> bool {
+        self.username.starts_with("system:serviceaccount:")
+    }
+}
