@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::timeout;
 
 /// The longest that a process may take for anything.
@@ -70,7 +71,7 @@ pub async fn run_server(flags: &[&str]) -> Output {
 /// A running server. Dropping it kills it.
 pub struct ServerProcess {
     child: Child,
-    log: Lines<BufReader<ChildStderr>>,
+    log: UnboundedReceiver<String>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -91,7 +92,7 @@ impl ServerProcess {
         let kubeconfig = kubeconfig.to_str().unwrap();
         let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
         let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = read(child.stderr.take().unwrap());
         // In whichever order.
         let first = line_with(&mut log, &["listening", "ready"]).await;
         let second = line_with(&mut log, &["listening", "ready"]).await;
@@ -125,7 +126,7 @@ impl ServerProcess {
     /// Waits until it has ended: its exit code, and the rest of its log.
     pub async fn ended(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
-        while let Some(line) = timeout(PATIENCE, self.log.next_line()).await.expect("it ends").unwrap() {
+        while let Some(line) = timeout(PATIENCE, self.log.recv()).await.expect("it ends") {
             rest.push_str(&line);
             rest.push('\n');
         }
@@ -133,13 +134,24 @@ impl ServerProcess {
     }
 }
 
+/// The lines of a log. They are read as they come: a server whose log nobody reads would stand still at last.
+fn read(log: ChildStderr) -> UnboundedReceiver<String> {
+    let (sender, lines) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut log = BufReader::new(log).lines();
+        while let Ok(Some(line)) = log.next_line().await {
+            let _ = sender.send(line);
+        }
+    });
+    lines
+}
+
 /// The next line with one of these texts.
-async fn line_with(log: &mut Lines<BufReader<ChildStderr>>, texts: &[&str]) -> String {
+async fn line_with(log: &mut UnboundedReceiver<String>, texts: &[&str]) -> String {
     let mut before = Vec::new();
     loop {
-        let line =
-            timeout(PATIENCE, log.next_line()).await.unwrap_or_else(|_| panic!("no {texts:?} after {before:#?}"));
-        match line.unwrap() {
+        let line = timeout(PATIENCE, log.recv()).await.unwrap_or_else(|_| panic!("no {texts:?} after {before:#?}"));
+        match line {
             Some(line) if texts.iter().any(|text| line.contains(text)) => return line,
             Some(line) => before.push(line),
             None => panic!("it has ended without {texts:?}: {before:#?}"),
