@@ -28,6 +28,9 @@ use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Ser
 /// The names under which the health can be asked for: that of the server as a whole is empty.
 const HEALTH_OF: [&str; 2] = ["", SERVICE_NAME];
 
+/// How long a server waits for what it could be ready without.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// A running server.
 pub struct Server {
     address: SocketAddr,
@@ -183,11 +186,21 @@ struct StartUp {
 
 impl StartUp {
     async fn run(self, health: HealthReporter, probes: Probes, started: CancellationToken) {
-        tokio::join!(self.cluster.store().ready(), self.cluster.requests_known(), self.check_own_rights());
-        tracing::info!("ready");
-        probes.ready();
-        report(&health, ServingStatus::Serving).await;
-        started.cancel();
+        let checked = CancellationToken::new();
+        let check = async {
+            self.check_own_rights().await;
+            checked.cancel();
+        };
+        let be_ready = async {
+            // What is only good to know is not waited for at length.
+            let known = async { tokio::join!(self.cluster.requests_known(), checked.cancelled()) };
+            let _ = tokio::join!(self.cluster.store().ready(), timeout(PATIENCE, known));
+            tracing::info!("ready");
+            probes.ready();
+            report(&health, ServingStatus::Serving).await;
+            started.cancel();
+        };
+        tokio::join!(check, be_ready);
     }
 
     /// Says which rights the server lacks, once it is known in whose name it is to write.

@@ -21,11 +21,13 @@ const AUDIT_POLICY: &str = "audit-policy.yaml";
 const HOME: &str = "home";
 const KUBECONFIG: &str = "kubeconfig";
 const KWOK: &str = "kwok.yaml";
+const NODEWARD: &str = "nodeward";
 const PKI: &str = "pki";
 const SEEDED: &str = "seeded";
 
 /// All that a sandbox leaves, but for the lock.
-pub(crate) const ENTRIES: [&str; 10] = [STATE, KEEP, ETCD, LOGS, AUDIT_POLICY, HOME, KUBECONFIG, KWOK, PKI, SEEDED];
+pub(crate) const ENTRIES: [&str; 11] =
+    [STATE, KEEP, ETCD, LOGS, AUDIT_POLICY, HOME, KUBECONFIG, KWOK, NODEWARD, PKI, SEEDED];
 
 /// Where the files of one sandbox are.
 #[derive(Debug, Clone)]
@@ -62,6 +64,11 @@ impl Layout {
     /// What the apiserver writes there.
     pub(crate) fn audit_policy(&self) -> PathBuf {
         self.dir.join(AUDIT_POLICY)
+    }
+
+    /// Where the nodeward server keeps what is its own.
+    pub(crate) fn nodeward(&self) -> PathBuf {
+        self.dir.join(NODEWARD)
     }
 
     /// Where the components are at home, and work.

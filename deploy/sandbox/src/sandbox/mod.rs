@@ -170,6 +170,11 @@ impl Sandbox {
         self.control_plane.death().await
     }
 
+    /// Where the nodeward server may keep what is its own, such as its audit log.
+    pub fn nodeward_dir(&self) -> PathBuf {
+        self.control_plane.commands.layout.nodeward()
+    }
+
     /// Where a companion of the sandbox should log to, if it has this name.
     pub fn log_path(&self, name: &str) -> PathBuf {
         self.control_plane.commands.layout.log(name)
