@@ -11,6 +11,9 @@ use tonic_types::StatusExt;
 /// The reason of an expired resume token.
 pub(crate) const RESUME_TOKEN_EXPIRED: &str = "RESUME_TOKEN_EXPIRED";
 
+/// The reasons of requests that came at a bad moment: the caller sends too much, or all callers together do.
+const NOT_NOW: [&str; 2] = ["RATE_LIMITED", "OVERLOADED"];
+
 /// The response metadata that names the trace of a request.
 pub(crate) const TRACE_ID: &str = "x-trace-id";
 
@@ -94,10 +97,15 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// Whether the same request may succeed if it is sent again as it is: `UNAVAILABLE` alone (AIP-194). An `ABORTED`
-    /// change must be decided anew first.
+    /// Whether the same request may succeed if it is sent again as it is: `UNAVAILABLE` (AIP-194), and those of
+    /// `RESOURCE_EXHAUSTED` with which the server refuses to begin for now, `RATE_LIMITED` and `OVERLOADED`. A request that
+    /// is too large stays so, and an `ABORTED` change must be decided anew first.
     pub fn is_retryable(&self) -> bool {
-        self.code() == Code::Unavailable
+        match self.code() {
+            Code::Unavailable => true,
+            Code::ResourceExhausted => self.reason().is_some_and(|reason| NOT_NOW.contains(&reason)),
+            _ => false,
+        }
     }
 
     /// Whether a watch goes on with its last token after this error. Besides what is retryable, these are streams that
@@ -325,10 +333,20 @@ mod tests {
     }
 
     #[test]
-    fn only_unavailable_is_retryable() {
+    fn of_the_codes_only_unavailable_is_retryable() {
         let retryable: Vec<Code> =
             (0..17).map(Code::from_i32).filter(|code| Error::from(Status::new(*code, "x")).is_retryable()).collect();
         assert_eq!(retryable, [Code::Unavailable]);
+    }
+
+    #[test]
+    fn of_exhausted_resources_only_those_are_retryable_that_are_there_again_soon() {
+        let is_retryable = |reason: &str| {
+            let details = ErrorDetails::with_error_info(reason, "nodeward.dev", HashMap::new());
+            error(Code::ResourceExhausted, details).is_retryable()
+        };
+        assert!(is_retryable("RATE_LIMITED") && is_retryable("OVERLOADED"));
+        assert!(!is_retryable("MESSAGE_TOO_LARGE"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A client of nodeward, the gRPC service that manages the nodes of a Kubernetes cluster.
 //!
 //! What it does for its caller, over the generated code:
-//! - [`Client`] sends a request again when the server was not available ([`RetryPolicy`]), within the caller's timeout. A
-//!   change keeps its request id over all attempts, so that it is carried out at most once.
+//! - [`Client`] sends a request again when the server was not available or put it off ([`RetryPolicy`]), within the caller's
+//!   timeout. A change keeps its request id over all attempts, so that it is carried out at most once.
 //! - [`Client::watch`] goes on where it was when a stream ends, and says what was missed when it can't.
 //! - [`Error`] holds the reason, the bad fields, the hint and the trace of a request that failed.
 //!

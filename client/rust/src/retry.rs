@@ -1,4 +1,4 @@
-//! When a request is sent again: the retry rules of gRPC, for `UNAVAILABLE` alone.
+//! When a request is sent again: the retry rules of gRPC, for [`Error::is_retryable`] alone.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::error::Error;
 /// No pause of our own is longer, whatever the policy says.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// How often and how soon a request is sent again that the server, or the way to it, was not available for.
+/// How often and how soon a request is sent again that the server, or the way to it, was not available for, or that the
+/// server has put off because too much is sent.
 ///
 /// The pauses grow exponentially with jitter, and are never shorter than the server's `google.rpc.RetryInfo` asks for. A
 /// pause that would pass the deadline is not begun: the error is returned at once.

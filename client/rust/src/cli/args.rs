@@ -15,8 +15,8 @@ Exit codes:
   2  the command line or a file can't be used
   3  not found
   4  a conflict or a precondition: the etag, an existing value, the expected count
-  5  the server is unavailable or took too long
-  6  denied";
+  5  the server is unavailable or too busy, or took too long
+  6  denied, or the server does not know who is calling";
 
 /// Read, watch and change the nodes of a Kubernetes cluster through nodeward.
 #[derive(Debug, Parser)]

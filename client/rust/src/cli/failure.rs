@@ -53,9 +53,9 @@ impl Failure {
         }
     }
 
-    /// Whether the next request would fail alike: the server can't be reached.
-    pub fn is_of_connection(&self) -> bool {
-        matches!(self, Self::Request(error) if error.code() == Code::Unavailable && error.reason().is_none())
+    /// Whether a request about another node would fail alike: the server can't be reached, or does not know us.
+    pub fn is_of_all_nodes(&self) -> bool {
+        matches!(self, Self::Request(error) if is_of_connection(error) || error.code() == Code::Unauthenticated)
     }
 
     /// Says what went wrong on the standard error.
@@ -102,6 +102,8 @@ fn exit_code(error: &Error) -> u8 {
         (Code::NotFound, _) => 3,
         (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists | Code::OutOfRange, _) => 4,
         (Code::Unavailable | Code::DeadlineExceeded, _) => 5,
+        // Put off: the tries that the timeout left room for have not sufficed.
+        _ if error.is_retryable() => 5,
         (Code::PermissionDenied | Code::Unauthenticated, _) => 6,
         // Nobody else's: the client refused it before it was sent.
         (Code::InvalidArgument, None) => 2,
@@ -109,9 +111,13 @@ fn exit_code(error: &Error) -> u8 {
     }
 }
 
+/// Whether there was no answer, since there is no way to the server.
+fn is_of_connection(error: &Error) -> bool {
+    error.code() == Code::Unavailable && error.reason().is_none()
+}
+
 fn report_error(error: &Error, endpoint: &str) {
     let connection_hint = format!("check that a server runs at {endpoint}, or give another --endpoint");
-    let is_of_connection = error.code() == Code::Unavailable && error.reason().is_none();
     tell(&error.to_string(), None);
     // A single one is most often the message already.
     for violation in error.field_violations().iter().filter(|one| !error.message().contains(&one.description)) {
@@ -119,7 +125,7 @@ fn report_error(error: &Error, endpoint: &str) {
     }
     match error.hint() {
         Some(hint) => note(&format!("hint: {hint}")),
-        None if is_of_connection => note(&format!("hint: {connection_hint}")),
+        None if is_of_connection(error) => note(&format!("hint: {connection_hint}")),
         None => {}
     }
     // With these it is not known whether, or how far, the change was made; the same id makes it safe to ask again.

@@ -89,7 +89,7 @@ impl Session {
                     failure.report(&self.endpoint);
                     codes.push(failure.exit_code());
                     let rest = &targets[index + 1..];
-                    if failure.is_of_connection() && !rest.is_empty() {
+                    if failure.is_of_all_nodes() && !rest.is_empty() {
                         note(&format!("not tried: {}", rest.join(", ")));
                         break;
                     }

@@ -1,13 +1,14 @@
 //! What is said about a failure, and the exit code.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use nodeward_client::Code;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Cli, Run, bare_command};
-use crate::fake::{Fake, Fate, TRACE_ID, status, unavailable, worker};
+use crate::fake::{Fake, Fate, TRACE_ID, put_off, status, unavailable, worker};
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
@@ -31,6 +32,7 @@ fn the_exit_code_tells_the_kind_of_the_failure() {
         (Code::PermissionDenied, "ACCESS_DENIED", 6),
         (Code::Unauthenticated, "CREDENTIALS_INVALID", 6),
         (Code::InvalidArgument, "INVALID_FIELD", 1),
+        (Code::ResourceExhausted, "MESSAGE_TOO_LARGE", 1),
         (Code::Internal, "INTERNAL", 1),
     ];
     for (code, reason, expected) in cases {
@@ -104,6 +106,25 @@ fn a_server_that_is_unavailable_for_a_moment_is_asked_again() {
     let cli = cli();
     cli.fake.next(Fate::Fail(unavailable()));
     assert_eq!(cli.run(&["cordon", "a"]).ok(), "node/a cordoned\n");
+}
+
+#[test]
+fn who_is_put_off_until_after_the_timeout_exits_with_5() {
+    let cli = cli();
+    cli.fake.next(Fate::Fail(put_off("RATE_LIMITED", Duration::from_secs(60))));
+    let run = cli.run(&["cordon", "a"]);
+    assert_eq!(run.code, 5);
+    // Nothing was done: there is no outcome to ask for.
+    assert!(run.err.contains("try again in 60s") && !run.err.contains("--request-id"), "{}", run.err);
+}
+
+#[test]
+fn who_is_not_known_is_not_known_for_the_other_nodes_either() {
+    let cli = cli();
+    cli.fake.next(Fate::Fail(status(Code::Unauthenticated, "CREDENTIALS_INVALID", "who are you", None)));
+    let run = cli.run(&["cordon", "a", "b"]);
+    assert_eq!((run.code, cli.fake.request_ids().len()), (6, 1));
+    assert!(run.err.contains("not tried: b"), "{}", run.err);
 }
 
 #[test]
