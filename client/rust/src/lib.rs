@@ -10,8 +10,9 @@
 //! use futures::TryStreamExt;
 //! use nodeward_client::{Change, Client, ConnectOptions, ListOptions, WatchOptions};
 //!
+//! # #[cfg(feature = "config")]
 //! # async fn example() -> Result<(), nodeward_client::Error> {
-//! let client = Client::connect(ConnectOptions::new("http://127.0.0.1:7443")).await?;
+//! let client = Client::connect(ConnectOptions::from_config(None)?).await?;
 //! for node in client.list_all(ListOptions::filter("readiness = LOST_CONTACT")).await?.nodes {
 //!     client.cordon(&node.name, Change::because("it does not answer")).await?;
 //! }
@@ -27,6 +28,8 @@
 
 mod change;
 mod client;
+#[cfg(feature = "config")]
+mod config;
 mod connect;
 mod credentials;
 mod error;
@@ -42,6 +45,8 @@ pub use tonic::Code;
 
 pub use crate::change::{Change, Changed, DeleteOptions, Patch, Selection};
 pub use crate::client::{Client, ReadOptions};
+#[cfg(feature = "config")]
+pub use crate::config::{Config, Context};
 pub use crate::connect::ConnectOptions;
 pub use crate::error::{Error, FieldViolation};
 pub use crate::list::{ListOptions, NodeList};

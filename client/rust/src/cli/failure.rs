@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anstyle::{AnsiColor, Style};
 use nodeward_client::{Code, Error};
 
+use crate::connection::Server;
 use crate::output::printable;
 
 /// Why a command failed.
@@ -40,6 +41,11 @@ impl Failure {
         Self::Usage { message: message.into(), hint: None }
     }
 
+    /// What the client has found wrong with the command line or with the configuration.
+    pub fn of_usage(error: Error) -> Self {
+        Self::Usage { message: error.message().to_owned(), hint: error.hint().map(str::to_owned) }
+    }
+
     /// The exit code, as `--help` documents it.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -58,13 +64,13 @@ impl Failure {
         matches!(self, Self::Request(error) if is_of_connection(error) || error.code() == Code::Unauthenticated)
     }
 
-    /// Says what went wrong on the standard error.
-    pub fn report(&self, endpoint: &str) {
+    /// Says what went wrong on the standard error, and with which server, if it was one.
+    pub fn report(&self, server: Option<&Server>) {
         match self {
             Self::Usage { message, hint } => tell(message, hint.as_deref()),
             Self::Input(message) => tell(message, None),
             Self::Refused { message, hint } => tell(message, Some(hint)),
-            Self::Request(error) => report_error(error, endpoint),
+            Self::Request(error) => report_error(error, server),
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => {}
             Self::Output(error) => tell(&format!("can't write the output: {error}"), None),
             Self::Reported(_) => {}
@@ -116,17 +122,15 @@ fn is_of_connection(error: &Error) -> bool {
     error.code() == Code::Unavailable && error.reason().is_none()
 }
 
-fn report_error(error: &Error, endpoint: &str) {
-    let connection_hint = format!("check that a server runs at {endpoint}, or give another --endpoint");
+fn report_error(error: &Error, server: Option<&Server>) {
     tell(&error.to_string(), None);
     // A single one is most often the message already.
     for violation in error.field_violations().iter().filter(|one| !error.message().contains(&one.description)) {
         note(&format!("  {}: {}", violation.field, violation.description));
     }
-    match error.hint() {
-        Some(hint) => note(&format!("hint: {hint}")),
-        None if is_of_connection(error) => note(&format!("hint: {connection_hint}")),
-        None => {}
+    let of_connection = || server.filter(|_| is_of_connection(error)).map(Server::hint);
+    if let Some(hint) = error.hint().map(str::to_owned).or_else(of_connection) {
+        note(&format!("hint: {hint}"));
     }
     // With these it is not known whether, or how far, the change was made; the same id makes it safe to ask again.
     let is_open = matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded)
