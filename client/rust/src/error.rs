@@ -233,7 +233,12 @@ impl StdError for Error {
 /// The server's hint, else its advice, and when to try again.
 fn hint(link: Option<&str>, retry_delay: Option<Duration>, advice: Option<&String>) -> Option<String> {
     let words = link.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| advice.cloned());
-    let again = retry_delay.map(|delay| format!("try again in {delay:?}"));
+    // Whole milliseconds, and never too early.
+    let rounded = |delay: Duration| delay.checked_add(Duration::from_nanos(999_999)).unwrap_or(delay).as_millis();
+    let again = retry_delay.map(|delay| match u64::try_from(rounded(delay)) {
+        Ok(millis) => format!("try again in {:?}", Duration::from_millis(millis)),
+        Err(_) => "try again later".to_owned(),
+    });
     match (words, again) {
         (Some(words), Some(again)) => Some(format!("{words}; {again}")),
         (words, again) => words.or(again),
@@ -315,6 +320,14 @@ mod tests {
         assert_eq!(error.hint(), Some("send it again; try again in 3s"));
         assert_eq!(error.help_url(), Some("https://nodeward.dev/docs/errors#x"));
         assert_eq!(error.retry_delay(), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn the_delay_in_the_hint_is_whole_milliseconds_and_not_too_short() {
+        let hint =
+            |delay| error(Code::Unavailable, ErrorDetails::with_retry_info(Some(delay))).hint().map(str::to_owned);
+        assert_eq!(hint(Duration::from_nanos(556_980_395)).as_deref(), Some("try again in 557ms"));
+        assert_eq!(hint(Duration::from_millis(1500)).as_deref(), Some("try again in 1.5s"));
     }
 
     #[test]

@@ -142,8 +142,12 @@ impl ConnectionArgs {
 impl Server {
     /// What to do if it can't be reached.
     pub fn hint(&self) -> String {
-        let others = if self.context.is_some() { "--context or --endpoint" } else { "--endpoint" };
-        format!("check that a server runs at {self}, or name another with {others}")
+        // Of a certificate that a server turns away, its client is not always told more than that the connection is gone.
+        let also = match self.endpoint.starts_with("https:") {
+            true => " and that each side trusts the other's certificate",
+            false => " and speaks without TLS",
+        };
+        format!("check that a server runs at {self}{also}, or name another with --context or --endpoint")
     }
 }
 

@@ -132,6 +132,11 @@ fn report_error(error: &Error, server: Option<&Server>) {
     if let Some(hint) = error.hint().map(str::to_owned).or_else(of_connection) {
         note(&format!("hint: {hint}"));
     }
+    // Who has several contexts may be calling with the wrong one.
+    let is_denied = matches!(error.code(), Code::PermissionDenied | Code::Unauthenticated);
+    if let Some(server) = server.filter(|_| is_denied) {
+        note(&format!("server: {server}"));
+    }
     // With these it is not known whether, or how far, the change was made; the same id makes it safe to ask again.
     let is_open = matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded)
         || error.reason() == Some("PARTIALLY_DELETED");

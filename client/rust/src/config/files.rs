@@ -13,7 +13,7 @@ use serde_saphyr::{Spanned, UserMessageFormatter};
 use super::Context;
 use crate::error::Error;
 
-/// Names the user's file instead of the one in their directory of configurations.
+/// Names the user's file instead of the one in their directory of configurations. Empty it names none.
 const VARIABLE: &str = "NODEWARD_CONFIG";
 
 /// What one file says.

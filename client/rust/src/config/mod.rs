@@ -54,13 +54,19 @@ pub struct Context {
 }
 
 impl Config {
-    /// Reads the user's configuration: the file that `NODEWARD_CONFIG` names, or else `~/.config/nodeward/config.yaml`,
-    /// and what programs have put beside it. Without any file it is empty.
+    /// Where the user's own file is, or would be: the one that `NODEWARD_CONFIG` names, or else
+    /// `~/.config/nodeward/config.yaml`. None if the user has no home.
+    pub fn default_path() -> Option<PathBuf> {
+        files::of_the_user()
+    }
+
+    /// Reads the user's configuration: the file at [`default_path`](Self::default_path), and what programs have put beside
+    /// it. Without any file it is empty.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if a file can't be read or understood; the message names it and the line.
     pub fn load() -> Result<Self, Error> {
-        match files::of_the_user() {
+        match Self::default_path() {
             Some(path) => Self::from_file(path),
             None => Ok(Self { path: None, current: None, current_in: PathBuf::new(), contexts: BTreeMap::new() }),
         }
@@ -125,7 +131,7 @@ impl Config {
             [] => "there are no contexts".to_owned(),
             names => format!("these exist: {}", names.join(", ")),
         };
-        if name.starts_with(SANDBOX) {
+        if name.starts_with(SANDBOX) && !names.iter().any(|name| name.starts_with(SANDBOX)) {
             let message = format!("there is no context {name:?}{said}: no sandbox runs");
             return Error::invalid(message).with_hint(format!("start one with `cargo sandbox`; {there_are}"));
         }

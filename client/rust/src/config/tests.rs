@@ -121,6 +121,8 @@ fn of_a_context_of_the_sandbox_it_is_said_that_none_runs() {
         assert!(error.message().ends_with(": no sandbox runs"), "{error}");
         assert!(error.hint().unwrap().contains("cargo sandbox"), "{error}");
     }
+    let config = Home::of("").with("sandbox.yaml", &one("sandbox-admin", "e")).config();
+    assert!(!config.context("sandbox-nobody").unwrap_err().message().contains("no sandbox runs"));
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use nodeward_client::Code;
 use tempfile::TempDir;
 
 use super::{Cli, Run, bare_command};
-use crate::fake::{Fake, worker};
+use crate::fake::{Fake, Fate, status, worker};
 
 /// A user with a configuration of two contexts: `one` and `two`, each with a server and a token of its own.
 struct User {
@@ -140,6 +141,16 @@ fn a_server_that_is_not_there_is_named_with_its_context() {
     let run = user.run(&["list", "--timeout", "100ms"]);
     assert_eq!(run.code, 5);
     assert!(run.err.contains("a server runs at http://127.0.0.1:1 (context a)"), "{}", run.err);
+}
+
+#[test]
+fn who_is_denied_is_told_by_which_context() {
+    let user = User::new();
+    user.one.fake.next(Fate::Fail(status(Code::PermissionDenied, "ACCESS_DENIED", "no", Some("ask for it"))));
+    let run = user.run(&["cordon", "one"]);
+    let expected =
+        format!("error: no (ACCESS_DENIED)\nhint: ask for it\nserver: http://{} (context one)\n", user.one.address);
+    assert!(run.err.starts_with(&expected), "{}", run.err);
 }
 
 #[test]
