@@ -13,8 +13,19 @@ use crate::args::DEFAULT_LISTEN;
 
 /// Settings of the user's for a server of theirs: they would lead this one elsewhere, or contradict its flags. What
 /// concerns telemetry, for instance, holds for this one too.
-const NOT_FOR_THIS_ONE: [&str; 5] =
-    ["NODEWARD_LISTEN", "NODEWARD_KUBECONFIG", "NODEWARD_CONTEXT", "NODEWARD_IN_CLUSTER", "NODEWARD_NAMESPACE"];
+const NOT_FOR_THIS_ONE: [&str; 11] = [
+    "NODEWARD_LISTEN",
+    "NODEWARD_PLAINTEXT",
+    "NODEWARD_TLS_CERT",
+    "NODEWARD_TLS_KEY",
+    "NODEWARD_TLS_CLIENT_CA",
+    "NODEWARD_NO_AUTH",
+    "NODEWARD_KUBECONFIG",
+    "NODEWARD_CONTEXT",
+    "NODEWARD_IN_CLUSTER",
+    "NODEWARD_NAMESPACE",
+    "NODEWARD_WRITE_AS",
+];
 
 /// Whether the address that was asked for can be listened on.
 pub(crate) fn check_address(asked: SocketAddr) -> Result<(), SandboxError> {
@@ -49,21 +60,27 @@ fn free(address: SocketAddr) -> io::Result<SocketAddr> {
     TcpListener::bind(address)?.local_addr()
 }
 
-/// Starts the server against the sandbox.
+/// Starts the server against the sandbox, as it should run everywhere: with TLS, with the rights of its service account and
+/// no others, and for nobody who does not show who they are.
 pub(crate) fn start(listen: SocketAddr, sandbox: &Sandbox) -> Result<Companion, SandboxError> {
     let program = std::env::current_exe().map_err(|source| SandboxError::Io {
         action: "find",
         path: "this program".into(),
         source,
     })?;
+    let certificate = sandbox.server_certificate();
     let flags = [
         OsString::from("server"),
         "--listen".into(),
         listen.to_string().into(),
-        "--plaintext".into(),
-        "--no-auth".into(),
+        "--tls-cert".into(),
+        certificate.certificate.into(),
+        "--tls-key".into(),
+        certificate.key.into(),
+        "--tls-client-ca".into(),
+        sandbox.client_ca().into(),
         "--kubeconfig".into(),
-        sandbox.kubeconfig_path().into(),
+        sandbox.server_kubeconfig().into(),
     ];
     let log = sandbox.log_path("nodeward-server");
     Companion::start("nodeward-server", &program, flags, &NOT_FOR_THIS_ONE, &log)
