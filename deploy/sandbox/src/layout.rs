@@ -17,7 +17,14 @@ pub(crate) const ETCD: &str = "etcd";
 /// The logs, one for each process.
 pub(crate) const LOGS: &str = "logs";
 
+/// What the nodeward server puts on record.
+const AUDIT: &str = "audit";
+
+/// The key that it signs its records with: where it puts that itself, beside them.
+const AUDIT_KEY: &str = "audit-key.pem";
+
 const AUDIT_POLICY: &str = "audit-policy.yaml";
+const CLIENT_CONFIG: &str = "nodeward.yaml";
 const HOME: &str = "home";
 const KUBECONFIG: &str = "kubeconfig";
 const KWOK: &str = "kwok.yaml";
@@ -25,7 +32,8 @@ const PKI: &str = "pki";
 const SEEDED: &str = "seeded";
 
 /// All that a sandbox leaves, but for the lock.
-pub(crate) const ENTRIES: [&str; 10] = [STATE, KEEP, ETCD, LOGS, AUDIT_POLICY, HOME, KUBECONFIG, KWOK, PKI, SEEDED];
+pub(crate) const ENTRIES: [&str; 13] =
+    [STATE, KEEP, ETCD, LOGS, AUDIT, AUDIT_KEY, AUDIT_POLICY, CLIENT_CONFIG, HOME, KUBECONFIG, KWOK, PKI, SEEDED];
 
 /// Where the files of one sandbox are.
 #[derive(Debug, Clone)]
@@ -87,6 +95,11 @@ impl Layout {
     /// The kubeconfig of the nodeward server.
     pub(crate) fn server_kubeconfig(&self) -> PathBuf {
         self.kubeconfig_of("nodeward-server")
+    }
+
+    /// The configuration of nodeward's clients.
+    pub(crate) fn client_config(&self) -> PathBuf {
+        self.dir.join(CLIENT_CONFIG)
     }
 
     pub(crate) fn kwok_config(&self) -> PathBuf {
