@@ -10,6 +10,9 @@ use tonic_types::StatusExt;
 
 use crate::retry::Pushback;
 
+/// The reasons of requests that came at a bad moment: the caller sends too much, or all callers together do.
+const NOT_NOW: [&str; 2] = ["RATE_LIMITED", "OVERLOADED"];
+
 /// The response metadata that names the trace of a request.
 pub(crate) const TRACE_ID: &str = "x-trace-id";
 
@@ -108,10 +111,15 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// Whether the same request may succeed if it is sent again as it is: `UNAVAILABLE` alone (AIP-194). An `ABORTED`
-    /// change must be decided anew first.
+    /// Whether the same request may succeed if it is sent again as it is: `UNAVAILABLE` (AIP-194), and those of
+    /// `RESOURCE_EXHAUSTED` with which the server refuses to begin for now, `RATE_LIMITED` and `OVERLOADED`. A request that
+    /// is too large stays so, and an `ABORTED` change must be decided anew first.
     pub fn is_retryable(&self) -> bool {
-        self.code() == Code::Unavailable
+        match self.code() {
+            Code::Unavailable => true,
+            Code::ResourceExhausted => self.reason().is_some_and(|reason| NOT_NOW.contains(&reason)),
+            _ => false,
+        }
     }
 
     /// Whether a watch goes on with its last token after this error. Besides what is retryable, these are streams that
@@ -262,7 +270,12 @@ impl StdError for Error {
 /// The server's hint, else its advice, and when to try again.
 fn hint(link: Option<&str>, retry_delay: Option<Duration>, advice: Option<&String>) -> Option<String> {
     let words = link.filter(|text| !text.is_empty()).map(str::to_owned).or_else(|| advice.cloned());
-    let again = retry_delay.map(|delay| format!("try again in {delay:?}"));
+    // Whole milliseconds, and never too early.
+    let rounded = |delay: Duration| delay.checked_add(Duration::from_nanos(999_999)).unwrap_or(delay).as_millis();
+    let again = retry_delay.map(|delay| match u64::try_from(rounded(delay)) {
+        Ok(millis) => format!("try again in {:?}", Duration::from_millis(millis)),
+        Err(_) => "try again later".to_owned(),
+    });
     match (words, again) {
         (Some(words), Some(again)) => Some(format!("{words}; {again}")),
         (words, again) => words.or(again),

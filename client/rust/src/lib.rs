@@ -1,8 +1,8 @@
 //! A client of nodeward, the gRPC service that manages the nodes of a Kubernetes cluster.
 //!
 //! What it does for its caller, over the generated code:
-//! - [`Client`] sends a request again when the server was not available ([`RetryPolicy`]), within the caller's timeout. A
-//!   change keeps its request id over all attempts, so that it is carried out at most once.
+//! - [`Client`] sends a request again when the server was not available or put it off ([`RetryPolicy`]), within the caller's
+//!   timeout. A change keeps its request id over all attempts, so that it is carried out at most once.
 //! - [`Client::watch`] goes on where it was when a stream ends, and says what was missed when it can't.
 //! - [`Error`] holds the reason, the bad fields, the hint and the trace of a request that failed.
 //!
@@ -10,8 +10,9 @@
 //! use futures::TryStreamExt;
 //! use nodeward_client::{Change, Client, ConnectOptions, ListOptions, WatchOptions};
 //!
+//! # #[cfg(feature = "config")]
 //! # async fn example() -> Result<(), nodeward_client::Error> {
-//! let client = Client::connect(ConnectOptions::new("http://127.0.0.1:7443")).await?;
+//! let client = Client::connect(ConnectOptions::from_config(None)?).await?;
 //! for node in client.list_all(ListOptions::filter("readiness = LOST_CONTACT")).await?.nodes {
 //!     client.cordon(&node.name, Change::because("it does not answer")).await?;
 //! }
@@ -27,6 +28,8 @@
 
 mod change;
 mod client;
+#[cfg(feature = "config")]
+mod config;
 mod connect;
 mod credentials;
 mod error;
@@ -42,6 +45,8 @@ pub use tonic::Code;
 
 pub use crate::change::{Change, Changed, DeleteOptions, Patch, Selection};
 pub use crate::client::{Client, ReadOptions};
+#[cfg(feature = "config")]
+pub use crate::config::{Config, Context};
 pub use crate::connect::ConnectOptions;
 pub use crate::error::{Error, FieldViolation};
 pub use crate::list::{ListOptions, NodeList};

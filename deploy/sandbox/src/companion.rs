@@ -3,13 +3,11 @@
 //! Unlike the components it lives in the user's environment, since its settings come from there.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::error::SandboxError;
@@ -49,14 +47,19 @@ impl Companion {
         Ok(Self { name, process, death, log: spec.log })
     }
 
-    /// Waits until somebody listens on `address`, or the companion dies, or time is up.
-    pub async fn listening(&self, address: SocketAddr, deadline: Duration) -> Result<(), SandboxError> {
+    /// Waits until the companion is ready by its own word, or dies, or time is up. Each question should be over soon,
+    /// with why it is not ready, and is put again then.
+    pub async fn ready(
+        &self,
+        ask: impl AsyncFn() -> Result<(), String>,
+        deadline: Duration,
+    ) -> Result<(), SandboxError> {
         let poll = async {
             let begun = Instant::now();
             loop {
-                let Err(e) = TcpStream::connect(address).await else { return Ok(()) };
+                let Err(last) = ask().await else { return Ok(()) };
                 if begun.elapsed() >= deadline {
-                    let (last, log, tail) = (e.to_string(), self.log.clone(), LogEnd::read(&self.log).shown());
+                    let (log, tail) = (self.log.clone(), LogEnd::read(&self.log).shown());
                     return Err(SandboxError::NotReady { component: self.name, after: deadline, last, log, tail });
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -95,6 +98,8 @@ impl Companion {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn shell(dir: &Path, script: &str) -> Companion {
@@ -103,11 +108,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_companion_that_dies_before_it_listens_says_why() {
+    async fn a_companion_that_dies_before_it_is_ready_says_why() {
         let dir = tempfile::tempdir().unwrap();
         let companion = shell(dir.path(), "echo no such cluster >&2; exit 3");
-        let nobody = "127.0.0.1:1".parse().unwrap();
-        let error = companion.listening(nobody, Duration::from_secs(60)).await.unwrap_err().to_string();
+        let never = async || Err("not yet".to_owned());
+        let error = companion.ready(never, Duration::from_secs(60)).await.unwrap_err().to_string();
         assert!(error.contains("nodeward-server died (exit status: 3)"), "{error}");
         assert!(error.contains("no such cluster") && error.contains("--no-server"), "{error}");
     }
@@ -122,11 +127,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_companion_listens_once_its_port_is_open() {
+    async fn a_companion_is_asked_until_it_is_ready() {
+        let dir = tempfile::tempdir().unwrap();
+        let (companion, asked) = (shell(dir.path(), "cat"), AtomicUsize::new(0));
+        let third =
+            async || if asked.fetch_add(1, Ordering::Relaxed) == 2 { Ok(()) } else { Err("not yet".to_owned()) };
+        companion.ready(third, Duration::from_secs(60)).await.unwrap();
+        assert_eq!(asked.into_inner(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_companion_that_is_not_ready_in_time_is_named_with_its_last_answer() {
         let dir = tempfile::tempdir().unwrap();
         let companion = shell(dir.path(), "cat");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        companion.listening(listener.local_addr().unwrap(), Duration::from_secs(60)).await.unwrap();
+        let never = async || Err("it is NOT_SERVING".to_owned());
+        let error = companion.ready(never, Duration::ZERO).await.unwrap_err().to_string();
+        assert!(error.contains("nodeward-server was not ready") && error.contains("(it is NOT_SERVING)"), "{error}");
     }
 
     #[tokio::test]

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use nodeward_sandbox::Sandbox;
+use nodeward_client::Context;
+use nodeward_sandbox::{ClientContexts, Sandbox, User};
 
-use crate::args::DEFAULT_LISTEN;
+use crate::clients::{Clients, Told};
 
 /// What there is to say something about.
 #[derive(Debug)]
@@ -15,51 +16,88 @@ pub(crate) struct Greeting<'a> {
     kubeconfig: &'a Path,
     /// Whether kubectl finds the sandbox without its directory.
     current: bool,
-    /// Where the server listens, if there is one.
-    listen: Option<SocketAddr>,
+    /// Of the nodeward server, if there is one.
+    server: Option<Server<'a>>,
+}
+
+/// How clients reach the nodeward server.
+#[derive(Debug)]
+struct Server<'a> {
+    address: SocketAddr,
+    operator: &'a Context,
+    told: &'a Told,
 }
 
 impl<'a> Greeting<'a> {
-    pub(crate) fn of(sandbox: &'a Sandbox, listen: Option<SocketAddr>) -> Self {
+    pub(crate) fn of(sandbox: &'a Sandbox, clients: Option<&'a Clients>) -> Self {
         let kubeconfig = sandbox.kubeconfig_path();
         let current = nodeward_sandbox::find(None).is_ok_and(|state| state.kubeconfig == kubeconfig);
-        Self { dir: sandbox.dir(), apiserver: sandbox.apiserver_url(), kubeconfig, current, listen }
+        let server = clients.map(|clients| Server {
+            address: clients.address,
+            operator: &clients.operator,
+            told: &clients.told,
+        });
+        Self { dir: sandbox.dir(), apiserver: sandbox.apiserver_url(), kubeconfig, current, server }
     }
 
     pub(crate) fn text(&self) -> String {
         let Self { dir, apiserver, kubeconfig, .. } = self;
         let (dir, kubeconfig) = (dir.display(), kubeconfig.display());
         let named = if self.current { String::new() } else { format!(" --dir {dir}") };
-        let mut text = format!(
+        let parts = |server: &Server<'_>| [server.line(), server.nodeward(), server.grpcurl()];
+        let [address, nodeward, grpcurl] = self.server.as_ref().map(parts).unwrap_or_default();
+        format!(
             "
 The sandbox is running in {dir}
   apiserver   {apiserver}
   kubeconfig  {kubeconfig}
+{address}
+Try, in another terminal:
+{nodeward}  cargo sandbox{named} -- kubectl get nodes
+{grpcurl}
+Ctrl-C stops it.
 "
-        );
-        let address = self.listen.map(reachable);
-        if let Some(address) = address {
-            text.push_str(&format!("  nodeward    http://{address}\n"));
-        }
-        text.push_str("\nTry, in another terminal:\n");
-        if let Some(address) = address {
-            let endpoint = endpoint_flags(address);
-            text.push_str(&format!(
-                "  cargo nodeward{endpoint} list
-  cargo nodeward{endpoint} cordon worker-3 --reason \"a look around\"
-  cargo nodeward{endpoint} watch
+        )
+    }
+}
+
+impl Server<'_> {
+    fn line(&self) -> String {
+        format!("  nodeward    {}\n", self.operator.endpoint)
+    }
+
+    fn nodeward(&self) -> String {
+        let [admin, viewer, operator] = [User::Admin, User::Viewer, User::Operator].map(ClientContexts::name);
+        let (before, admin) = match self.told {
+            Told::Nothing => (String::new(), String::new()),
+            Told::Context => (String::new(), format!(" --context {admin}")),
+            Told::Config(file) => (format!("  export NODEWARD_CONFIG={}\n", file.display()), String::new()),
+        };
+        format!(
+            "{before}  cargo nodeward{admin} list
+  cargo nodeward{admin} watch
+  cargo nodeward --context {viewer} cordon worker-3    # denied: a viewer may only look
+  cargo nodeward --context {operator} cordon worker-3 --reason \"a look around\"
 "
-            ));
-        }
-        text.push_str(&format!("  cargo sandbox{named} -- kubectl get nodes\n"));
-        if let Some(address) = address {
-            text.push_str(&format!(
-                "  grpcurl -plaintext {address} list      \
-                 # go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest\n"
-            ));
-        }
-        text.push_str("\nCtrl-C stops it.\n");
-        text
+        )
+    }
+
+    /// For clients that have to be told everything.
+    fn grpcurl(&self) -> String {
+        let Context { ca_file, server_name, client_certificate, client_key, .. } = self.operator;
+        let shown = |file: Option<&Path>| file.map(|file| file.display().to_string()).unwrap_or_default();
+        let pki = shown(ca_file.as_deref().and_then(Path::parent));
+        let files = [ca_file, client_certificate, client_key];
+        let [ca, certificate, key] = files.map(|file| shown(file.as_deref()).replace(&pki, "$pki"));
+        let name = server_name.as_deref().map(|name| format!(" -servername {name}")).unwrap_or_default();
+        let address = self.address;
+        format!(
+            "
+The same with grpcurl (go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest), as the operator:
+  pki={pki}
+  grpcurl -cacert {ca} -cert {certificate} -key {key}{name} {address} list
+"
+        )
     }
 }
 
@@ -73,46 +111,64 @@ pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// What the client must be told: it finds the default by itself, and speaks in plain text to loopback only.
-fn endpoint_flags(address: SocketAddr) -> String {
-    match address {
-        DEFAULT_LISTEN => String::new(),
-        _ if address.ip().is_loopback() => format!(" --endpoint http://{address}"),
-        _ => format!(" --endpoint http://{address} --plaintext"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn text(current: bool, listen: Option<&str>) -> String {
+    fn operator(server_name: Option<&str>) -> Context {
+        let mut context = Context::new("https://127.0.0.1:7443");
+        context.ca_file = Some("/d/pki/ca.crt".into());
+        context.client_certificate = Some("/d/pki/operator.crt".into());
+        context.client_key = Some("/d/pki/operator.key".into());
+        context.server_name = server_name.map(str::to_owned);
+        context
+    }
+
+    fn text(current: bool, server: Option<(&Context, Told)>) -> String {
         let (dir, apiserver, kubeconfig) = (Path::new("/d"), "https://127.0.0.1:1", Path::new("/d/kubeconfig"));
-        let listen = listen.map(|address| address.parse().unwrap());
-        Greeting { dir, apiserver, kubeconfig, current, listen }.text()
+        let address = "127.0.0.1:7443".parse().unwrap();
+        let server = server.as_ref().map(|(operator, told)| Server { address, operator, told });
+        Greeting { dir, apiserver, kubeconfig, current, server }.text()
     }
 
     #[test]
-    fn the_default_address_needs_no_flags() {
-        let text = text(true, Some("127.0.0.1:7443"));
+    fn clients_that_find_the_sandbox_by_themselves_need_no_flags() {
+        let text = text(true, Some((&operator(None), Told::Nothing)));
+        assert!(text.contains("  nodeward    https://127.0.0.1:7443\n\nTry"), "{text}");
         assert!(text.contains("  cargo nodeward list\n"), "{text}");
+        assert!(text.contains("  cargo nodeward --context sandbox-viewer cordon worker-3 "), "{text}");
         assert!(text.contains("  cargo sandbox -- kubectl get nodes\n"), "{text}");
     }
 
     #[test]
-    fn a_server_on_all_addresses_is_reached_on_loopback() {
-        for (listen, reached) in [("0.0.0.0:7443", "127.0.0.1:7443"), ("[::]:99", "[::1]:99")] {
-            let text = text(true, Some(listen));
-            assert!(text.contains(&format!("  nodeward    http://{reached}\n")), "{text}");
-            assert!(text.contains(&format!("grpcurl -plaintext {reached} list")), "{text}");
-            assert!(!text.contains(listen), "{text}");
-        }
+    fn those_of_a_user_with_another_current_context_are_told_the_sandboxs() {
+        let text = text(true, Some((&operator(None), Told::Context)));
+        assert!(text.contains("  cargo nodeward --context sandbox-admin list\n"), "{text}");
     }
 
     #[test]
-    fn an_address_that_is_not_loopback_is_given_with_the_leave_to_speak_in_plain_text() {
-        let text = text(true, Some("192.0.2.7:7443"));
-        assert!(text.contains("cargo nodeward --endpoint http://192.0.2.7:7443 --plaintext list\n"), "{text}");
+    fn those_that_would_find_another_sandbox_are_told_the_configuration_first() {
+        let text = text(true, Some((&operator(None), Told::Config("/d/nodeward.yaml".into()))));
+        assert!(text.contains("  export NODEWARD_CONFIG=/d/nodeward.yaml\n  cargo nodeward list\n"), "{text}");
+    }
+
+    #[test]
+    fn grpcurl_is_told_everything() {
+        let command = "  pki=/d/pki\n  grpcurl -cacert $pki/ca.crt -cert $pki/operator.crt -key $pki/operator.key";
+        let of = |operator: Context| text(true, Some((&operator, Told::Nothing)));
+        let plain = of(operator(None));
+        assert!(plain.contains(&format!("{command} 127.0.0.1:7443 list\n")), "{plain}");
+        let named = of(operator(Some("localhost")));
+        assert!(named.contains(&format!("{command} -servername localhost 127.0.0.1:7443 list\n")), "{named}");
+    }
+
+    #[test]
+    fn a_server_on_all_addresses_is_reached_on_loopback() {
+        for (listen, reached) in
+            [("0.0.0.0:7443", "127.0.0.1:7443"), ("[::]:99", "[::1]:99"), ("192.0.2.7:1", "192.0.2.7:1")]
+        {
+            assert_eq!(reachable(listen.parse().unwrap()), reached.parse().unwrap());
+        }
     }
 
     #[test]

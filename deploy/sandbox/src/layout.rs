@@ -18,6 +18,7 @@ pub(crate) const ETCD: &str = "etcd";
 pub(crate) const LOGS: &str = "logs";
 
 const AUDIT_POLICY: &str = "audit-policy.yaml";
+const CLIENT_CONFIG: &str = "nodeward.yaml";
 const HOME: &str = "home";
 const KUBECONFIG: &str = "kubeconfig";
 const KWOK: &str = "kwok.yaml";
@@ -26,8 +27,8 @@ const PKI: &str = "pki";
 const SEEDED: &str = "seeded";
 
 /// All that a sandbox leaves, but for the lock.
-pub(crate) const ENTRIES: [&str; 11] =
-    [STATE, KEEP, ETCD, LOGS, AUDIT_POLICY, HOME, KUBECONFIG, KWOK, NODEWARD, PKI, SEEDED];
+pub(crate) const ENTRIES: [&str; 12] =
+    [STATE, KEEP, ETCD, LOGS, AUDIT_POLICY, CLIENT_CONFIG, HOME, KUBECONFIG, KWOK, NODEWARD, PKI, SEEDED];
 
 /// Where the files of one sandbox are.
 #[derive(Debug, Clone)]
@@ -94,6 +95,11 @@ impl Layout {
     /// The kubeconfig of the nodeward server.
     pub(crate) fn server_kubeconfig(&self) -> PathBuf {
         self.kubeconfig_of("nodeward-server")
+    }
+
+    /// The configuration of nodeward's clients.
+    pub(crate) fn client_config(&self) -> PathBuf {
+        self.dir.join(CLIENT_CONFIG)
     }
 
     pub(crate) fn kwok_config(&self) -> PathBuf {

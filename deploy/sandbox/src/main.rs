@@ -1,7 +1,9 @@
 //! `cargo sandbox`: see `args` for what it can be asked to do.
 
 mod args;
+mod clients;
 mod greeting;
+mod health;
 mod run;
 mod server;
 

@@ -4,14 +4,16 @@ use std::io::Write;
 use std::process::exit;
 use std::time::Duration;
 
-use nodeward_sandbox::{Companion, Progress, Sandbox, SandboxError, SandboxOptions, say};
+use nodeward_sandbox::{ClientContexts, Companion, Progress, Sandbox, SandboxError, SandboxOptions, say};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Args;
+use crate::clients::Clients;
 use crate::greeting::{self, Greeting};
+use crate::health::Health;
 use crate::server;
 
-/// How long the server may take to listen: its caches fill first.
+/// How long the server may take to be ready: its caches fill first.
 const SERVER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long the server may take to stop in good order: a little longer than it allows itself.
@@ -90,13 +92,19 @@ async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
 async fn serve(sandbox: &Sandbox, args: &Args, server: &mut Option<Companion>) -> Result<(), SandboxError> {
     nodeward_sandbox::announce(sandbox.dir())?;
     if args.no_server {
+        // Best effort: what a killed sandbox has left leads nowhere.
+        let _ = ClientContexts::sweep();
         greet(&Greeting::of(sandbox, None));
         return std::future::pending().await;
     }
     let listen = server::choose_address(args.listen)?;
     let server = server.insert(server::start(listen, sandbox)?);
-    server.listening(greeting::reachable(listen), SERVER_DEADLINE).await?;
-    greet(&Greeting::of(sandbox, Some(listen)));
+    let address = greeting::reachable(listen);
+    let health = Health::of(address, &sandbox.server_ca())?;
+    server.ready(async || health.check().await, SERVER_DEADLINE).await?;
+    // Until the sandbox ends, or this is given up for a signal.
+    let clients = Clients::tell(sandbox, address)?;
+    greet(&Greeting::of(sandbox, Some(&clients)));
     Err(server.died().await)
 }
 

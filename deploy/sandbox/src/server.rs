@@ -13,13 +13,22 @@ use crate::args::DEFAULT_LISTEN;
 
 /// Settings of the user's for a server of theirs: they would lead this one elsewhere, or contradict its flags. What
 /// concerns telemetry, for instance, holds for this one too.
-const NOT_FOR_THIS_ONE: [&str; 6] = [
+const NOT_FOR_THIS_ONE: [&str; 15] = [
     "NODEWARD_LISTEN",
     "NODEWARD_ADMIN_LISTEN",
+    "NODEWARD_PLAINTEXT",
+    "NODEWARD_TLS_CERT",
+    "NODEWARD_TLS_KEY",
+    "NODEWARD_TLS_CLIENT_CA",
+    "NODEWARD_NO_AUTH",
+    "NODEWARD_AUDIT_DIR",
+    "NODEWARD_AUDIT_KEY",
+    "NODEWARD_NO_AUDIT",
     "NODEWARD_KUBECONFIG",
     "NODEWARD_CONTEXT",
     "NODEWARD_IN_CLUSTER",
     "NODEWARD_NAMESPACE",
+    "NODEWARD_WRITE_AS",
 ];
 
 /// Where the server shows its metrics, unless that is in use.
@@ -65,25 +74,31 @@ fn admin_address(default: SocketAddr) -> String {
     found.map_or_else(|_| "off".to_owned(), |address| address.to_string())
 }
 
-/// Starts the server against the sandbox.
+/// Starts the server against the sandbox, as it should run everywhere: with TLS, with the rights of its service account and
+/// no others, and for nobody who does not show who they are.
 pub(crate) fn start(listen: SocketAddr, sandbox: &Sandbox) -> Result<Companion, SandboxError> {
     let program = std::env::current_exe().map_err(|source| SandboxError::Io {
         action: "find",
         path: "this program".into(),
         source,
     })?;
+    let certificate = sandbox.server_certificate();
     let flags = [
         OsString::from("server"),
         "--listen".into(),
         listen.to_string().into(),
-        "--plaintext".into(),
-        "--no-auth".into(),
+        "--tls-cert".into(),
+        certificate.certificate.into(),
+        "--tls-key".into(),
+        certificate.key.into(),
+        "--tls-client-ca".into(),
+        sandbox.client_ca().into(),
         "--audit-dir".into(),
         sandbox.nodeward_dir().join("audit").into(),
         "--admin-listen".into(),
         admin_address(DEFAULT_ADMIN).into(),
         "--kubeconfig".into(),
-        sandbox.kubeconfig_path().into(),
+        sandbox.server_kubeconfig().into(),
     ];
     let log = sandbox.log_path("nodeward-server");
     Companion::start("nodeward-server", &program, flags, &NOT_FOR_THIS_ONE, &log)

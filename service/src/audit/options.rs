@@ -13,8 +13,8 @@ pub struct AuditOptions {
     #[arg(long, env = "NODEWARD_AUDIT_DIR", value_name = "DIR")]
     pub audit_dir: Option<PathBuf>,
 
-    /// The file of the key that the audit log is signed with, made if there is none. Without it: `key.pem` beside the
-    /// directory of the log
+    /// The file of the key that the audit log is signed with, made if there is none. Without it: `audit-key.pem` beside
+    /// the directory of the log
     #[arg(long, env = "NODEWARD_AUDIT_KEY", value_name = "FILE")]
     pub audit_key: Option<PathBuf>,
 

@@ -45,10 +45,27 @@ pub enum Command {
     Create(CreateArgs),
     /// Delete node objects; the machines are not touched
     Delete(DeleteArgs),
+    /// Show the contexts of the configuration, and choose one
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print a completion script for a shell
     Completion {
         /// The shell.
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show what all files of the configuration say together
+    View,
+    /// List the contexts; the current one has a star
+    #[command(visible_alias = "get-contexts")]
+    Contexts,
+    /// Make a context the current one, in your own file
+    UseContext {
+        /// Its name.
+        name: String,
     },
 }
 

@@ -1,21 +1,29 @@
-//! How the command line reaches the server.
+//! How the command line reaches the server: by a context of the user's configuration, or by flags alone.
 
 use std::env::{self, VarError};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use nodeward_client::{Client, ConnectOptions, RetryPolicy};
+use nodeward_client::{Client, Config, ConnectOptions, Context, Error, RetryPolicy};
 
 use crate::failure::Failure;
+
+/// Where the server is if neither a flag nor a context says so.
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7443";
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionArgs {
-    /// Where the server is: https://HOST:PORT, or http:// on this machine
-    #[arg(long, global = true, env = "NODEWARD_ENDPOINT", default_value = "http://127.0.0.1:7443", value_name = "URL")]
-    pub endpoint: String,
+    /// Which context of the configuration to use, instead of the current one
+    #[arg(long, global = true, env = "NODEWARD_CONFIG_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
+    /// Where the server is: https://HOST:PORT, or http:// on this machine. Then no context is used. Without a context either:
+    /// http://127.0.0.1:7443
+    #[arg(long, global = true, env = "NODEWARD_ENDPOINT", value_name = "URL")]
+    endpoint: Option<String>,
     /// The certificates that sign the server's, instead of the system's (PEM)
     #[arg(long, global = true, env = "NODEWARD_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -61,40 +69,90 @@ enum Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeout(pub Option<Duration>);
 
+/// The server that a command talks to, as it is called in messages.
+#[derive(Clone, Debug)]
+pub struct Server {
+    endpoint: String,
+    /// The context that names it.
+    context: Option<String>,
+}
+
 impl ConnectionArgs {
-    pub async fn connect(&self) -> Result<Client, Failure> {
-        let mut options = ConnectOptions::new(&self.endpoint)
+    pub async fn connect(&self) -> Result<(Client, Server), Failure> {
+        let (context, name) = self.context()?;
+        let token = self.token()?;
+        let context = self.instead(context, token.as_ref());
+        let mut options = ConnectOptions::from_context(&context)
             .plaintext(self.plaintext)
             .timeout(self.timeout.0)
             .retry(RetryPolicy { max_tokens: MAX_TOKENS, ..RetryPolicy::default() })
             .user_agent(concat!("nodeward/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &self.ca_file {
-            options = options.ca_file(path);
+        if let Some(Token::Text(token)) = token {
+            options = options.bearer_token(token);
         }
-        if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
-            options = options.client_certificate(certificate, key);
-        }
-        if let Some(name) = &self.server_name {
-            options = options.server_name(name);
-        }
-        options = match self.token()? {
-            Some(Token::Text(token)) => options.bearer_token(token),
-            Some(Token::File(path)) => options.bearer_token_file(path),
-            None => options,
-        };
         let client = Client::connect(options).await.map_err(|error| {
+            let of_context =
+                || name.as_ref().map(|name| format!("see the context {name:?} of {}", context.file().display()));
             let hint = error.hint().map(|hint| hint.replace("allow plaintext explicitly", "give --plaintext"));
-            Failure::Usage { message: error.message().to_owned(), hint }
+            Failure::Usage { message: error.message().to_owned(), hint: hint.or_else(of_context) }
         })?;
+        let server = Server { endpoint: context.endpoint, context: name };
         // The way in which build systems and shells pass a trace on to the commands that they run.
         match env::var("TRACEPARENT") {
-            Ok(parent) if !parent.is_empty() => Ok(client.with_metadata("traceparent", &parent).unwrap_or(client)),
-            _ => Ok(client),
+            Ok(parent) if !parent.is_empty() => {
+                Ok((client.with_metadata("traceparent", &parent).unwrap_or(client), server))
+            }
+            _ => Ok((client, server)),
         }
     }
-}
 
-impl ConnectionArgs {
+    /// The context to begin with, and its name if it is one of the configuration. If an endpoint is given, that is not even
+    /// read: what a context shows is for its own server.
+    fn context(&self) -> Result<(Context, Option<String>), Failure> {
+        match (&self.endpoint, &self.context) {
+            (Some(endpoint), Some(context)) => Err(Failure::Usage {
+                message: format!("both the endpoint {endpoint:?} and the context {context:?} are asked for"),
+                hint: Some(
+                    "a context has an endpoint of its own: leave out one of --endpoint (NODEWARD_ENDPOINT) and --context \
+                     (NODEWARD_CONFIG_CONTEXT)"
+                        .to_owned(),
+                ),
+            }),
+            (Some(endpoint), None) => Ok((Context::new(endpoint), None)),
+            (None, asked) => self.configured(asked.as_deref()).map_err(Failure::of_usage),
+        }
+    }
+
+    fn configured(&self, asked: Option<&str>) -> Result<(Context, Option<String>), Error> {
+        let config = Config::load()?;
+        let context = match asked {
+            Some(name) => Some(config.context(name)?),
+            None => config.current()?,
+        };
+        let name = asked.or_else(|| config.current_name()).map(str::to_owned);
+        Ok((context.cloned().unwrap_or_else(|| Context::new(DEFAULT_ENDPOINT)), name))
+    }
+
+    /// What the flags and variables say takes the place of what the context says. A token that is no file has no place in it.
+    fn instead(&self, mut context: Context, token: Option<&Token>) -> Context {
+        if let Some(path) = &self.ca_file {
+            context.ca_file = Some(path.clone());
+        }
+        if let Some(name) = &self.server_name {
+            context.server_name = Some(name.clone());
+        }
+        if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
+            context.client_certificate = Some(certificate.clone());
+            context.client_key = Some(key.clone());
+            // It would decide who is calling, and so whoever gives a certificate would be somebody else.
+            context.token_file = None;
+        }
+        if let Some(Token::File(path)) = token {
+            context.token_file = Some(path.clone());
+        }
+        context
+    }
+
     /// Where the bearer token comes from: a flag, or else a variable.
     fn token(&self) -> Result<Option<Token>, Failure> {
         let from_flags = (self.token.clone(), self.token_file.clone());
@@ -112,6 +170,28 @@ impl Token {
         match (token, file) {
             (Some(_), Some(_)) => Err(Failure::usage("NODEWARD_TOKEN and NODEWARD_TOKEN_FILE can't both be set")),
             (token, file) => Ok(token.map(Self::Text).or_else(|| file.map(Self::File))),
+        }
+    }
+}
+
+impl Server {
+    /// What to do if it can't be reached.
+    pub fn hint(&self) -> String {
+        // Of a certificate that a server turns away, its client is not always told more than that the connection is gone.
+        let also = match self.endpoint.starts_with("https:") {
+            true => " and that each side trusts the other's certificate",
+            false => " and speaks without TLS",
+        };
+        format!("check that a server runs at {self}{also}, or name another with --context or --endpoint")
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.endpoint)?;
+        match &self.context {
+            Some(name) => write!(f, " (context {name})"),
+            None => Ok(()),
         }
     }
 }
@@ -135,7 +215,45 @@ fn timeout(text: &str) -> Result<Timeout, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    }
+
+    /// What is shown to the server of a context that has everything, with these flags.
+    fn shown(flags: &[&str]) -> [String; 5] {
+        let command = Command::parse_from([&["nodeward"], flags].concat());
+        let mut context = Context::new("https://localhost");
+        context.ca_file = Some("ca".into());
+        context.server_name = Some("name".to_owned());
+        context.client_certificate = Some("cert".into());
+        context.client_key = Some("key".into());
+        context.token_file = Some("token".into());
+        let token = command.connection.token().unwrap();
+        let context = command.connection.instead(context, token.as_ref());
+        let Context { ca_file, server_name, client_certificate, client_key, token_file, .. } = context;
+        [ca_file, server_name.map(PathBuf::from), client_certificate, client_key, token_file]
+            .map(|part| part.map_or_else(|| "-".to_owned(), |part| part.display().to_string()))
+    }
+
+    #[test]
+    fn a_flag_takes_the_place_of_what_the_context_says() {
+        assert_eq!(shown(&[]), ["ca", "name", "cert", "key", "token"]);
+        assert_eq!(shown(&["--ca-file=x"]), ["x", "name", "cert", "key", "token"]);
+        assert_eq!(shown(&["--server-name=x"]), ["ca", "x", "cert", "key", "token"]);
+        assert_eq!(shown(&["--token-file=x"]), ["ca", "name", "cert", "key", "x"]);
+    }
+
+    #[test]
+    fn whoever_gives_a_certificate_is_not_somebody_else_by_the_token_of_the_context() {
+        assert_eq!(shown(&["--cert=x", "--key=y"]), ["ca", "name", "x", "y", "-"]);
+        assert_eq!(shown(&["--cert=x", "--key=y", "--token-file=z"]), ["ca", "name", "x", "y", "z"]);
+    }
 
     #[test]
     fn timeouts_are_durations_or_seconds() {

@@ -9,8 +9,8 @@ const MEANINGS: [(u8, &str); 7] = [
     (2, "the command line or a file can't be used, as this program or the server finds"),
     (3, "not found"),
     (4, "a conflict or a precondition: an etag, a value, a count, an expired resume token"),
-    (5, "the server is unavailable or took too long"),
-    (6, "denied"),
+    (5, "the server is unavailable or too busy, or took too long"),
+    (6, "denied, or the server does not know who is calling"),
 ];
 
 /// What `--help` says about them.
@@ -32,6 +32,8 @@ pub fn of_request(code: Code, reason: Option<&str>) -> u8 {
         (_, Some("RESUME_TOKEN_EXPIRED")) => 4,
         (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists, _) => 4,
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, _) => 5,
+        // Put off: the attempts that the timeout left room for have not sufficed.
+        (_, Some("RATE_LIMITED" | "OVERLOADED")) => 5,
         // Something on the way to the server has too much to do.
         (Code::ResourceExhausted, None) => 5,
         (Code::PermissionDenied | Code::Unauthenticated, _) => 6,
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     /// The code of each reason that the server gives.
-    const OF_REASONS: [(&str, u8); 26] = [
+    const OF_REASONS: [(&str, u8); 31] = [
         ("INVALID_FIELD", 2),
         ("INVALID_PAGE_TOKEN", 1),
         ("INVALID_RESUME_TOKEN", 2),
@@ -58,6 +60,8 @@ mod tests {
         ("MALFORMED_MESSAGE", 1),
         ("MESSAGE_TOO_LARGE", 2),
         ("METHOD_NOT_FOUND", 1),
+        ("CREDENTIALS_INVALID", 6),
+        ("ACCESS_DENIED", 6),
         ("NODE_NOT_FOUND", 3),
         ("NODE_ALREADY_EXISTS", 4),
         ("ETAG_MISMATCH", 4),
@@ -70,8 +74,11 @@ mod tests {
         ("CLUSTER_DENIED", 6),
         ("VALIDATION_UNSUPPORTED", 4),
         ("RESUME_TOKEN_EXPIRED", 4),
+        ("RATE_LIMITED", 5),
+        ("OVERLOADED", 5),
         ("CLUSTER_THROTTLED", 5),
         ("CLUSTER_UNREACHABLE", 5),
+        ("AUDIT_UNAVAILABLE", 5),
         ("NOT_READY", 5),
         ("DRAINING", 5),
         ("DEADLINE_EXCEEDED", 5),

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use anstyle::{AnsiColor, Style};
 use nodeward_client::{Code, Error};
 
+use crate::connection::Server;
 use crate::exit_code;
 use crate::output::printable;
 
@@ -50,6 +51,11 @@ impl Failure {
         Self::Usage { message: message.into(), hint: None }
     }
 
+    /// What the client has found wrong with the command line or with the configuration.
+    pub fn of_usage(error: Error) -> Self {
+        Self::Usage { message: error.message().to_owned(), hint: error.hint().map(str::to_owned) }
+    }
+
     /// The exit code, as `--help` documents it.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -63,9 +69,9 @@ impl Failure {
         }
     }
 
-    /// Whether the next request would fail alike: the server can't be reached.
-    pub fn is_of_connection(&self) -> bool {
-        matches!(self, Self::Request { error, .. } if is_of_connection(error))
+    /// Whether a request about another node would fail alike: the server can't be reached, or does not know us.
+    pub fn is_of_all_nodes(&self) -> bool {
+        matches!(self, Self::Request { error, .. } if is_of_connection(error) || error.code() == Code::Unauthenticated)
     }
 
     /// The same failure, saying how to have the change done once if it is not known whether, or how far, it was made: the
@@ -84,7 +90,8 @@ impl Failure {
     }
 
     /// Says what went wrong on the standard error. `node`: the one that it is about, if the command is about others too.
-    pub fn report(&self, node: Option<&str>, endpoint: &str) {
+    /// `server`: the one that was asked, if it was one.
+    pub fn report(&self, node: Option<&str>, server: Option<&Server>) {
         let tell = |message: &str, hint: Option<&str>| tell(&about(node, message), hint);
         match self {
             Self::Usage { message, hint } => tell(message, hint.as_deref()),
@@ -92,7 +99,7 @@ impl Failure {
             Self::Refused { message, hint } => tell(message, Some(hint)),
             Self::Request { error, repeat, .. } => {
                 tell(&error.to_string(), None);
-                explain(error, endpoint);
+                explain(error, server);
                 if let (Some(request_id), Some(repeat)) = (error.request_id(), repeat) {
                     note(&format!("request: {request_id} ({repeat} to have it done once)"));
                 }
@@ -151,21 +158,24 @@ fn is_open(error: &Error) -> bool {
     }
 }
 
+/// Whether there was no answer, since there is no way to the server.
 fn is_of_connection(error: &Error) -> bool {
     error.code() == Code::Unavailable && error.reason().is_none()
 }
 
-fn explain(error: &Error, endpoint: &str) {
+fn explain(error: &Error, server: Option<&Server>) {
     // A single one is most often the message already.
     for violation in error.field_violations().iter().filter(|one| !error.message().contains(&one.description)) {
         note(&format!("  {}: {}", violation.field, violation.description));
     }
-    match error.hint() {
-        Some(hint) => note(&format!("hint: {hint}")),
-        None if is_of_connection(error) => {
-            note(&format!("hint: check that a server runs at {endpoint}, or give another --endpoint"));
-        }
-        None => {}
+    let of_connection = || server.filter(|_| is_of_connection(error)).map(Server::hint);
+    if let Some(hint) = error.hint().map(str::to_owned).or_else(of_connection) {
+        note(&format!("hint: {hint}"));
+    }
+    // Who has several contexts may be calling with the wrong one.
+    let is_denied = matches!(error.code(), Code::PermissionDenied | Code::Unauthenticated);
+    if let Some(server) = server.filter(|_| is_denied) {
+        note(&format!("server: {server}"));
     }
 }
 

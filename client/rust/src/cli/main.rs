@@ -21,12 +21,10 @@ use crate::args::Cli;
 // One thread is enough: commands wait for answers.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let endpoint = cli.connection.endpoint.clone();
-    match commands::run(cli).await {
+    match commands::run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.report(None, &endpoint);
+            failure.report(None, None);
             ExitCode::from(failure.exit_code())
         }
     }

@@ -41,6 +41,13 @@ fn the_hint_joins_the_help_and_the_retry_delay() {
 }
 
 #[test]
+fn the_delay_in_the_hint_is_whole_milliseconds_and_not_too_short() {
+    let hint = |delay| error(Code::Unavailable, ErrorDetails::with_retry_info(Some(delay))).hint().map(str::to_owned);
+    assert_eq!(hint(Duration::from_nanos(556_980_395)).as_deref(), Some("try again in 557ms"));
+    assert_eq!(hint(Duration::from_millis(1500)).as_deref(), Some("try again in 1.5s"));
+}
+
+#[test]
 fn the_advice_of_the_metadata_is_the_hint_if_there_is_no_link() {
     let mut details = ErrorDetails::new();
     details.set_error_info("R", "nodeward.dev", HashMap::from([("advice".into(), "cordon it instead".into())]));
@@ -56,10 +63,20 @@ fn the_trace_id_is_read_from_the_metadata() {
 }
 
 #[test]
-fn only_unavailable_is_retryable() {
+fn of_the_codes_only_unavailable_is_retryable() {
     let retryable: Vec<Code> =
         (0..17).map(Code::from_i32).filter(|code| Error::from(Status::new(*code, "x")).is_retryable()).collect();
     assert_eq!(retryable, [Code::Unavailable]);
+}
+
+#[test]
+fn of_exhausted_resources_only_those_are_retryable_that_are_there_again_soon() {
+    let is_retryable = |reason: &str| {
+        let details = ErrorDetails::with_error_info(reason, "nodeward.dev", HashMap::new());
+        error(Code::ResourceExhausted, details).is_retryable()
+    };
+    assert!(is_retryable("RATE_LIMITED") && is_retryable("OVERLOADED"));
+    assert!(!is_retryable("MESSAGE_TOO_LARGE"));
 }
 
 #[test]

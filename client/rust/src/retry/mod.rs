@@ -1,4 +1,4 @@
-//! When a request is sent again: the retries of gRPC (gRFC A6), for `UNAVAILABLE` alone.
+//! When a request is sent again: the retries of gRPC (gRFC A6), for [`Error::is_retryable`] alone.
 
 mod throttle;
 
@@ -19,7 +19,8 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// No pause of our own is longer, whatever the policy says.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// How often and how soon a request is sent again that the server, or the way to it, was not available for.
+/// How often and how soon a request is sent again that the server, or the way to it, was not available for, or that the
+/// server has put off because too much is sent.
 ///
 /// The rules are those of gRPC ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)):
 /// - The pauses double from one attempt to the next, and each is 0.8 to 1.2 times that, so that not all clients come back

@@ -13,7 +13,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::fake::{Call, Fake, Fate, Network, TRACE_ID, node, status, unavailable};
+use crate::fake::{Call, Fake, Fate, Network, TRACE_ID, node, put_off, status, unavailable};
 
 fn client(fake: &Fake) -> Client {
     Network::default().client(fake, ConnectOptions::new(""))
@@ -145,6 +145,19 @@ async fn a_timeout_that_no_request_can_carry_is_shortened() {
     }
     let metadata = fake.lock().metadata.clone();
     assert_eq!(metadata[0].get("grpc-timeout").unwrap(), "99999999H");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_put_off_is_sent_again_when_the_server_said() {
+    for reason in ["RATE_LIMITED", "OVERLOADED"] {
+        let fake = fake();
+        fake.next(Fate::Fail(put_off(reason, Duration::from_secs(7))));
+        let begin = Instant::now();
+        let changed = client(&fake).cordon("a", Change::default()).await.unwrap();
+        let elapsed = begin.elapsed();
+        assert!(elapsed >= Duration::from_secs(7) && elapsed < Duration::from_secs(8), "{reason}: {elapsed:?}");
+        assert_eq!(fake.request_ids(), vec![changed.request_id; 2]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

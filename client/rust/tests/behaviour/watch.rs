@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::fake::{Fake, Network, Step, change, complete, expired, node, status, unavailable};
+use crate::fake::{Fake, Network, Step, change, complete, expired, node, put_off, status, unavailable};
 
 fn added(name: &str, token: &str) -> Step {
     change(Type::Added, node(name, "1"), token)
@@ -265,6 +265,21 @@ async fn a_server_that_does_not_answer_ends_a_watch_that_must_begin_by_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_put_off_watches_from_the_last_token_when_the_server_said() {
+    for reason in ["RATE_LIMITED", "OVERLOADED"] {
+        let fake = Fake::default();
+        fake.next_watch([added("a", "t1"), Step::End])
+            .next_watch([Step::Fail(put_off(reason, Duration::from_secs(20)))])
+            .next_watch([added("b", "t2")]);
+        let begin = Instant::now();
+        let mut events = watch(&fake, WatchOptions::default());
+        assert_eq!(take(&mut events, 3).await, ["+a", "!", "+b"], "{reason}");
+        assert!(begin.elapsed() >= Duration::from_secs(20));
+        assert_eq!(tokens(&fake), ["", "t1", "t1"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_is_not_there_ends_a_watch_that_must_begin_by_then() {
     let fake = Fake::default();
     for _ in 0..20 {
@@ -309,11 +324,24 @@ async fn a_server_that_wants_no_retries_is_asked_again_late() {
 #[tokio::test(start_paused = true)]
 async fn other_errors_end_the_watch() {
     let fake = Fake::default();
-    fake.next_watch([added("a", "t1"), Step::Fail(status(Code::PermissionDenied, "ACCESS_DENIED", "no", None))]);
+    fake.next_watch([added("a", "t1"), Step::Fail(status(Code::Internal, "INTERNAL", "no", None))]);
     let mut events = watch(&fake, WatchOptions::default());
     assert_eq!(take(&mut events, 1).await, ["+a"]);
-    assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::Internal);
     assert!(events.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_is_no_longer_let_in_does_not_try_again() {
+    for (code, reason) in [(Code::PermissionDenied, "ACCESS_DENIED"), (Code::Unauthenticated, "CREDENTIALS_INVALID")] {
+        let fake = Fake::default();
+        fake.next_watch([added("a", "t1"), Step::Fail(status(code, reason, "no", None))]);
+        let mut events = watch(&fake, WatchOptions::default());
+        assert_eq!(take(&mut events, 1).await, ["+a"]);
+        assert_eq!(events.next().await.unwrap().unwrap_err().code(), code);
+        assert!(events.next().await.is_none());
+        assert_eq!(tokens(&fake).len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,15 @@
 //! Contexts for nodeward's clients, so that they find the sandbox and its users' credentials by themselves.
 //!
 //! They go into a file of their own beside the user's configuration (docs/client-config.md), which is never written to. The file
-//! says whose it is: it is left alone while that sandbox runs, and whoever comes next removes it if that was killed.
+//! says whose it is: it is left alone while that sandbox runs, and whoever comes next removes it if that was killed. Another
+//! one in the directory of the sandbox is always there, for those who name it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use etcetera::{BaseStrategy, choose_base_strategy};
+use nodeward_client::{Config, Context};
 use serde::{Deserialize, Serialize};
 
 use crate::cache;
@@ -16,9 +17,6 @@ use crate::error::SandboxError;
 use crate::running;
 use crate::sandbox::Sandbox;
 use crate::user::User;
-
-/// Where clients look for the configuration instead of in the user's directory.
-const VARIABLE: &str = "NODEWARD_CONFIG";
 
 /// The file of contexts, in the directory of those that programs write.
 const FILE: &str = "sandbox.yaml";
@@ -34,12 +32,36 @@ pub struct ClientContexts {
 }
 
 impl ClientContexts {
-    /// Writes the contexts for a nodeward server of the sandbox that is reached at `endpoint`. None if those of another
-    /// sandbox that runs are there, or a file that is no sandbox's: then clients must be told with flags.
+    /// The name of a user's context.
+    pub fn name(user: User) -> String {
+        format!("sandbox-{user}")
+    }
+
+    /// The context of a user for a nodeward server of the sandbox that is reached at `address`.
+    pub fn of_user(sandbox: &Sandbox, address: SocketAddr, user: User) -> Context {
+        let files = sandbox.user_certificate(user);
+        let mut context = Context::new(format!("https://{address}"));
+        context.ca_file = Some(sandbox.server_ca());
+        context.server_name = server_name(address).map(str::to_owned);
+        context.client_certificate = Some(files.certificate);
+        context.client_key = Some(files.key);
+        context
+    }
+
+    /// Writes the contexts for a nodeward server of the sandbox that is reached at `address`. None if those of another
+    /// sandbox that runs are there, or a file that is no sandbox's: then clients must be told of
+    /// [`write_apart`](Self::write_apart)'s.
     ///
     /// An error is no reason not to go on: a home that can't be written to is one.
-    pub fn write(sandbox: &Sandbox, endpoint: &str) -> Result<Option<Self>, SandboxError> {
-        Place::of_the_user()?.write(&Contexts::of(sandbox, endpoint))
+    pub fn write(sandbox: &Sandbox, address: SocketAddr) -> Result<Option<Self>, SandboxError> {
+        Place::of_the_user()?.write(&Contexts::of(sandbox, address))
+    }
+
+    /// Writes the same into the directory of the sandbox: a configuration in itself, for `NODEWARD_CONFIG`.
+    pub fn write_apart(sandbox: &Sandbox, address: SocketAddr) -> Result<PathBuf, SandboxError> {
+        let file = sandbox.client_config();
+        write(&file, &Contexts::of(sandbox, address))?;
+        Ok(file)
     }
 
     /// Removes the contexts that a killed sandbox has left. [`ClientContexts::write`] does so too.
@@ -64,14 +86,6 @@ struct Contexts {
     contexts: BTreeMap<String, Context>,
 }
 
-#[derive(Debug, Serialize)]
-struct Context {
-    endpoint: String,
-    ca_file: PathBuf,
-    client_certificate: PathBuf,
-    client_key: PathBuf,
-}
-
 /// What is asked of a file to know whose it is.
 #[derive(Debug, Deserialize)]
 struct Mark {
@@ -79,27 +93,32 @@ struct Mark {
 }
 
 impl Contexts {
-    fn of(sandbox: &Sandbox, endpoint: &str) -> Self {
-        let context = |user| {
-            let files = sandbox.user_certificate(user);
-            let context = Context {
-                endpoint: endpoint.to_owned(),
-                ca_file: sandbox.server_ca(),
-                client_certificate: files.certificate,
-                client_key: files.key,
-            };
-            (name(user), context)
-        };
+    fn of(sandbox: &Sandbox, address: SocketAddr) -> Self {
+        let context = |user| (ClientContexts::name(user), ClientContexts::of_user(sandbox, address, user));
+        Self::with(sandbox.dir(), User::ALL.into_iter().map(context))
+    }
+
+    fn with(sandbox: &Path, contexts: impl Iterator<Item = (String, Context)>) -> Self {
         Self {
-            sandbox: sandbox.dir().to_path_buf(),
-            current_context: name(User::Admin),
-            contexts: User::ALL.into_iter().map(context).collect(),
+            sandbox: sandbox.to_path_buf(),
+            current_context: ClientContexts::name(User::Admin),
+            contexts: contexts.collect(),
         }
     }
 }
 
-fn name(user: User) -> String {
-    format!("sandbox-{user}")
+/// The name that the server's certificate must have, if it is not that of the address.
+fn server_name(address: SocketAddr) -> Option<&'static str> {
+    let named = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    (!named.contains(&address.ip())).then_some("localhost")
+}
+
+fn write(file: &Path, contexts: &Contexts) -> Result<(), SandboxError> {
+    let text = serde_saphyr::to_string(contexts).map_err(|e| {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, e.to_string());
+        SandboxError::Io { action: "describe in", path: file.to_path_buf(), source }
+    })?;
+    cache::write_atomically(file, &format!("{HEAD}{text}"))
 }
 
 /// Whose a file of contexts is.
@@ -121,8 +140,7 @@ struct Place {
 
 impl Place {
     fn of_the_user() -> Result<Self, SandboxError> {
-        let strategy = choose_base_strategy().map_err(|_| SandboxError::NoHome)?;
-        let config = config_file(std::env::var_os(VARIABLE), &strategy.config_dir());
+        let config = Config::default_path().ok_or(SandboxError::NoHome)?;
         let root = cache::root()?;
         cache::make_dir(&root)?;
         Ok(Self::beside(&config, &root))
@@ -142,14 +160,10 @@ impl Place {
             Owner::Sandbox(dir) if dir != contexts.sandbox && running::is_running(&dir) => return Ok(None),
             Owner::Sandbox(_) | Owner::Nobody => {}
         }
-        let text = serde_saphyr::to_string(contexts).map_err(|e| {
-            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, e.to_string());
-            SandboxError::Io { action: "describe in", path: self.file.clone(), source }
-        })?;
         if let Some(dir) = self.file.parent() {
             cache::make_dir(dir)?;
         }
-        cache::write_atomically(&self.file, &format!("{HEAD}{text}"))?;
+        write(&self.file, contexts)?;
         Ok(Some(ClientContexts { place: self.clone(), sandbox: contexts.sandbox.clone() }))
     }
 
@@ -184,14 +198,6 @@ impl Place {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Owner::Nobody,
             Err(_) => Owner::Unknown,
         }
-    }
-}
-
-/// The user's configuration, as clients find it.
-fn config_file(asked: Option<OsString>, config_dir: &Path) -> PathBuf {
-    match asked {
-        Some(path) if !path.is_empty() => path.into(),
-        _ => config_dir.join("nodeward").join("config.yaml"),
     }
 }
 

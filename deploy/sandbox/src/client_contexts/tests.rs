@@ -50,17 +50,14 @@ impl Home {
 }
 
 fn contexts(sandbox: &Path) -> Contexts {
-    let context = |user: User| Context {
-        endpoint: "https://127.0.0.1:7443".to_owned(),
-        ca_file: sandbox.join("ca.crt"),
-        client_certificate: sandbox.join(format!("{user}.crt")),
-        client_key: sandbox.join(format!("{user}.key")),
+    let context = |user: User| {
+        let mut context = Context::new("https://127.0.0.1:7443");
+        context.ca_file = Some(sandbox.join("ca.crt"));
+        context.client_certificate = Some(sandbox.join(format!("{user}.crt")));
+        context.client_key = Some(sandbox.join(format!("{user}.key")));
+        (ClientContexts::name(user), context)
     };
-    Contexts {
-        sandbox: sandbox.to_path_buf(),
-        current_context: name(User::Admin),
-        contexts: User::ALL.into_iter().map(|user| (name(user), context(user))).collect(),
-    }
+    Contexts::with(sandbox, User::ALL.into_iter().map(context))
 }
 
 #[test]
@@ -159,10 +156,21 @@ fn a_file_that_is_no_sandboxs_is_left_alone() {
 }
 
 #[test]
-fn the_configuration_is_where_the_variable_says_or_in_the_users_directory() {
-    let users = Path::new("/home/alice/.config");
-    assert_eq!(config_file(Some("/etc/nodeward.yaml".into()), users), Path::new("/etc/nodeward.yaml"));
-    for unset in [None, Some(OsString::new())] {
-        assert_eq!(config_file(unset, users), Path::new("/home/alice/.config/nodeward/config.yaml"));
-    }
+fn a_client_finds_the_sandbox_unless_its_user_has_another_current_context() {
+    let home = Home::new();
+    let sandbox = home.start("one");
+    let _written = home.write(&sandbox).unwrap();
+    let path = home.root.path().join("config.yaml");
+    let config = Config::from_file(&path).unwrap();
+    assert_eq!(config.current_name(), Some("work"));
+    assert_eq!(config.context("sandbox-viewer").unwrap().endpoint, "https://127.0.0.1:7443");
+    fs::remove_file(&path).unwrap();
+    assert_eq!(Config::from_file(&path).unwrap().current_name(), Some("sandbox-admin"));
+}
+
+#[test]
+fn the_name_in_the_certificate_is_told_only_where_it_is_not_that_of_the_address() {
+    let name = |address: &str| server_name(address.parse().unwrap());
+    assert_eq!([name("127.0.0.1:1"), name("[::1]:1")], [None, None]);
+    assert_eq!(name("192.0.2.7:1"), Some("localhost"));
 }

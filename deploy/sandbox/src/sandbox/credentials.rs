@@ -44,6 +44,11 @@ impl Sandbox {
         self.pki().user(user)
     }
 
+    /// Where [`ClientContexts::write_apart`](crate::ClientContexts::write_apart) writes.
+    pub(crate) fn client_config(&self) -> PathBuf {
+        self.control_plane.commands.layout.client_config()
+    }
+
     /// Makes one more client certificate.
     pub fn issue(&self, certificate: &ClientCertificate) -> Result<CertificateFiles, SandboxError> {
         self.pki().issue(certificate)

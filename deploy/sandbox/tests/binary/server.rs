@@ -28,7 +28,7 @@ fn a_default_port_that_is_taken_while_the_control_plane_starts_is_passed_over() 
     // If it fails, somebody else has it, which is as good.
     let _taken = TcpListener::bind(DEFAULT);
     let greeting = greeting(&mut child);
-    assert!(greeting.contains("  nodeward    http://127.0.0.1:"), "{greeting}");
+    assert!(greeting.contains("  nodeward    https://127.0.0.1:"), "{greeting}");
     assert!(!greeting.contains(DEFAULT), "{greeting}");
     stop(child);
 }
@@ -39,6 +39,16 @@ fn the_users_settings_for_a_server_of_theirs_do_not_reach_that_of_the_sandbox() 
     let mut command = sandbox(dir.path(), &[WITH_SERVER]);
     command.env("NODEWARD_LISTEN", "nowhere").env("NODEWARD_KUBECONFIG", "/their/kubeconfig");
     command.env("NODEWARD_CONTEXT", "theirs").env("NODEWARD_IN_CLUSTER", "true").env("NODEWARD_NAMESPACE", "theirs");
+    command.env("NODEWARD_PLAINTEXT", "true").env("NODEWARD_NO_AUTH", "true").env("NODEWARD_WRITE_AS", "server");
+    command
+        .env("NODEWARD_TLS_CERT", "theirs")
+        .env("NODEWARD_TLS_KEY", "theirs")
+        .env("NODEWARD_TLS_CLIENT_CA", "theirs");
+    command
+        .env("NODEWARD_ADMIN_LISTEN", "nowhere")
+        .env("NODEWARD_AUDIT_DIR", "theirs")
+        .env("NODEWARD_AUDIT_KEY", "/their/key")
+        .env("NODEWARD_NO_AUDIT", "true");
     let mut child = spawn(&mut command);
     greeting(&mut child);
     stop(child);

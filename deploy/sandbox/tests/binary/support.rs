@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,21 @@ pub fn program(args: &[&str]) -> Command {
     command
 }
 
-/// The program as it runs a sandbox in `dir`, without nodes unless there are to be `--nodes`.
+/// The program as it runs a sandbox in `dir`, without nodes unless there are to be `--nodes`. Its user's configuration is there
+/// too: that of whoever runs the tests is left alone.
 pub fn sandbox(dir: &Path, more: &[&str]) -> Command {
     let mut command = program(more);
+    command.env("NODEWARD_CONFIG", config(dir)).env_remove("NODEWARD_CONFIG_CONTEXT");
     if !more.iter().any(|flag| flag.starts_with("--nodes")) {
         command.arg("--nodes=0");
     }
     command.arg("--dir").arg(dir);
     command
+}
+
+/// The user's configuration.
+pub fn config(dir: &Path) -> PathBuf {
+    dir.join("config.yaml")
 }
 
 /// Starts a sandbox in `dir` and waits until it says that it runs.

@@ -65,7 +65,7 @@ async fn delete_matching(session: &Session, args: &DeleteArgs) -> Result<(), Fai
     let changed = result.map_err(|error| failed(error.into(), &args.change, None))?;
     let mut teller = Teller::default();
     teller.tell(&Report { notes: session.trace(&changed), text: text(&changed.value, &args.change)? });
-    teller.outcome(Ok(()), &session.endpoint)
+    teller.outcome(Ok(()), &session.server)
 }
 
 /// The first of many names.

@@ -11,6 +11,7 @@ use futures::{FutureExt, StreamExt, stream};
 
 use crate::args::{ChangeArgs, DryRun};
 use crate::commands::Session;
+use crate::connection::Server;
 use crate::failure::{Failure, note};
 use crate::output::write;
 
@@ -42,11 +43,11 @@ impl Teller {
     }
 
     /// What came of the command.
-    pub fn outcome(self, result: Result<(), Failure>, endpoint: &str) -> Result<(), Failure> {
+    pub fn outcome(self, result: Result<(), Failure>, server: &Server) -> Result<(), Failure> {
         let Some(error) = self.broken else { return result };
         let unshown = Failure::Unshown(error);
         let Err(failure) = result else { return Err(unshown) };
-        unshown.report(None, endpoint);
+        unshown.report(None, Some(server));
         Err(failure)
     }
 }
@@ -74,7 +75,7 @@ impl Session {
             act(target).await.map_err(|failure| failed(failure, args, Some(target).filter(|_| is_one_of_many)))
         };
         let result = self.each(targets, change, |report| teller.tell(&report)).await;
-        teller.outcome(result, &self.endpoint)
+        teller.outcome(result, &self.server)
     }
 
     /// Does the same to each node, and hands over what came of it, in the order of the nodes.
@@ -91,7 +92,7 @@ impl Session {
         let work = async |target| {
             started.set(started.get() + 1);
             let result = act(target).await;
-            is_hopeless.set(is_hopeless.get() || result.as_ref().is_err_and(Failure::is_of_connection));
+            is_hopeless.set(is_hopeless.get() || result.as_ref().is_err_and(Failure::is_of_all_nodes));
             (target, result)
         };
         let mut results = stream::iter(targets)
@@ -103,7 +104,7 @@ impl Session {
             match result {
                 Ok(value) => done(value),
                 Err(failure) => {
-                    failure.report(Some(target), &self.endpoint);
+                    failure.report(Some(target), Some(&self.server));
                     codes.push(failure.exit_code());
                 }
             }

@@ -1,5 +1,6 @@
 //! The commands, one group a file, and what they share: the session, which nodes a change is of, and what is told of it.
 
+mod config;
 mod cordon;
 mod create;
 mod decide;
@@ -12,12 +13,13 @@ mod taint;
 mod watch;
 
 use clap::CommandFactory;
+use clap_complete::Shell;
 use nodeward_client::api::Node;
 use nodeward_client::{Change, Changed, Client, ListOptions, node_id};
 
 use crate::args::{ChangeArgs, Cli, Command, DryRun, SelectArgs};
 use crate::commands::each::Report;
-use crate::connection::Timeout;
+use crate::connection::{Server, Timeout};
 use crate::failure::{Failure, note};
 use crate::names;
 use crate::output::{Format, Kind, node_text, print, shown_name, without_managed_fields, yaml_document};
@@ -25,7 +27,7 @@ use crate::output::{Format, Kind, node_text, print, shown_name, without_managed_
 /// What a command works with.
 pub struct Session {
     client: Client,
-    endpoint: String,
+    server: Server,
     timeout: Timeout,
     verbose: bool,
 }
@@ -33,31 +35,45 @@ pub struct Session {
 /// Carries a command out.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { connection, command } = cli;
-    if let Command::Completion { shell } = command {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "nodeward", &mut script);
-        return print(&String::from_utf8_lossy(&script));
-    }
-    let client = connection.connect().await?;
-    let (endpoint, timeout, verbose) = (connection.endpoint, connection.timeout, connection.verbose);
-    let session = Session { client, endpoint, timeout, verbose };
     match command {
-        Command::Get(args) => read::get(&session, args).await,
-        Command::List(args) => read::list(&session, args).await,
-        Command::Watch(args) => watch::watch(&session, args).await,
-        Command::Cordon(args) => cordon::cordon(&session, args, true).await,
-        Command::Uncordon(args) => cordon::cordon(&session, args, false).await,
-        Command::Label(args) => metadata::change(&session, args, metadata::Field::Labels).await,
-        Command::Annotate(args) => metadata::change(&session, args, metadata::Field::Annotations).await,
-        Command::Taint(args) => taint::taint(&session, args).await,
-        Command::Patch(args) => patch::patch(&session, args).await,
-        Command::Create(args) => create::create(&session, args).await,
-        Command::Delete(args) => delete::delete(&session, args).await,
-        Command::Completion { .. } => Ok(()),
+        Command::Completion { shell } => completion(shell),
+        Command::Config(command) => config::run(command),
+        command => {
+            let (client, server) = connection.connect().await?;
+            let session = Session { client, server, timeout: connection.timeout, verbose: connection.verbose };
+            session.run(command).await.map_err(|failure| {
+                failure.report(None, Some(&session.server));
+                Failure::Reported(failure.exit_code())
+            })
+        }
     }
 }
 
+fn completion(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "nodeward", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
 impl Session {
+    async fn run(&self, command: Command) -> Result<(), Failure> {
+        match command {
+            Command::Get(args) => read::get(self, args).await,
+            Command::List(args) => read::list(self, args).await,
+            Command::Watch(args) => watch::watch(self, args).await,
+            Command::Cordon(args) => cordon::cordon(self, args, true).await,
+            Command::Uncordon(args) => cordon::cordon(self, args, false).await,
+            Command::Label(args) => metadata::change(self, args, metadata::Field::Labels).await,
+            Command::Annotate(args) => metadata::change(self, args, metadata::Field::Annotations).await,
+            Command::Taint(args) => taint::taint(self, args).await,
+            Command::Patch(args) => patch::patch(self, args).await,
+            Command::Create(args) => create::create(self, args).await,
+            Command::Delete(args) => delete::delete(self, args).await,
+            // They need no server.
+            Command::Completion { .. } | Command::Config(_) => Ok(()),
+        }
+    }
+
     /// The nodes that a change is of: those named, or those that match.
     async fn targets(&self, names: &[String], select: &SelectArgs) -> Result<Vec<String>, Failure> {
         let names = names::nodes(names)?;

@@ -1,13 +1,14 @@
 //! What is said about a failure, and the exit code.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use nodeward_client::Code;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Cli, Run, bare_command};
-use crate::fake::{Fake, Fate, Step, TRACE_ID, expired, status, unavailable, worker};
+use crate::fake::{Fake, Fate, Step, TRACE_ID, expired, put_off, status, unavailable, worker};
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
@@ -32,6 +33,7 @@ fn the_exit_code_tells_the_kind_of_the_failure() {
         (Code::Unauthenticated, "CREDENTIALS_INVALID", 6),
         (Code::InvalidArgument, "INVALID_FIELD", 2),
         (Code::InvalidArgument, "MALFORMED_MESSAGE", 1),
+        (Code::ResourceExhausted, "MESSAGE_TOO_LARGE", 2),
         (Code::Internal, "INTERNAL", 1),
     ];
     for (code, reason, expected) in cases {
@@ -141,6 +143,29 @@ fn a_server_that_is_unavailable_for_a_moment_is_asked_again() {
     let cli = cli();
     cli.fake.next(Fate::Fail(unavailable()));
     assert_eq!(cli.run(&["cordon", "a"]).ok(), "node/a cordoned\n");
+}
+
+#[test]
+fn who_is_put_off_until_after_the_timeout_exits_with_5() {
+    let cli = cli();
+    cli.fake.next(Fate::Fail(put_off("RATE_LIMITED", Duration::from_secs(60))));
+    let run = cli.run(&["cordon", "a"]);
+    assert_eq!(run.code, 5);
+    // Nothing was done: there is no outcome to ask for.
+    assert!(run.err.contains("try again in 60s") && !run.err.contains("--request-id"), "{}", run.err);
+}
+
+#[test]
+fn who_is_not_known_is_not_known_for_the_other_nodes_either() {
+    let names: Vec<String> = (1..=10).map(|number| format!("n{number}")).collect();
+    let cli = Cli::of(Fake::with(names.iter().map(|name| worker(name))));
+    // Those that are asked about at the same time.
+    for _ in 0..8 {
+        cli.fake.next(Fate::Fail(status(Code::Unauthenticated, "CREDENTIALS_INVALID", "who are you", None)));
+    }
+    let run = cli.run(&["cordon"].into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<&str>>());
+    assert_eq!((run.code, cli.fake.request_ids().len()), (6, 8));
+    assert!(run.err.ends_with("not tried: n9, n10\n"), "{}", run.err);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The binary, as a user runs it.
 
 mod changes;
+mod config;
 mod create;
 mod errors;
 mod metadata;
@@ -18,7 +19,7 @@ use crate::fake::{Fake, serve};
 /// A served fake, and the binary pointed at it.
 pub struct Cli {
     pub fake: Fake,
-    address: SocketAddr,
+    pub address: SocketAddr,
     _runtime: Runtime,
 }
 
@@ -77,6 +78,10 @@ pub fn bare_command(arguments: &[&str]) -> Command {
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("NODEWARD_")) {
         command.env_remove(key);
     }
-    command.args(arguments).env_remove("TRACEPARENT").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_remove("TRACEPARENT")
+        .env("NODEWARD_CONFIG", "/nowhere/config.yaml")
+        .stdin(Stdio::null());
     command
 }

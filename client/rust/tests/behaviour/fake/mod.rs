@@ -6,6 +6,7 @@ mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use nodeward_client::api::{
     CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest,
@@ -174,6 +175,13 @@ pub fn status(code: Code, reason: &str, message: &str, hint: Option<&str>) -> St
 
 pub fn unavailable() -> Status {
     status(Code::Unavailable, "NOT_READY", "the server has not read the cluster's state yet", None)
+}
+
+/// A status with which the server does not begin for now.
+pub fn put_off(reason: &str, delay: Duration) -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(delay));
+    details.set_error_info(reason, "nodeward.dev", std::collections::HashMap::new());
+    Status::with_error_details(Code::ResourceExhausted, "too much is sent", details)
 }
 
 pub fn expired() -> Status {
