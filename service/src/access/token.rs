@@ -101,10 +101,27 @@ impl Tokens {
             .await
             .map_err(|error: Arc<Error>| (*error).clone())?;
         match found {
-            Some(principal) if !principal.has_expired(Timestamp::now()) => Ok(Caller::User(principal)),
+            Some(principal) if !principal.has_expired(Timestamp::now()) => {
+                refuse_whom_nobody_can_act_for(&principal)?;
+                Ok(Caller::User(principal))
+            }
             _ => Err(unauthenticated("the token is not valid, or not for this service")),
         }
     }
+}
+
+/// Kubernetes lets nobody change a node in the name of these by constrained impersonation. They are told so before they have
+/// read anything, rather than at their first change.
+fn refuse_whom_nobody_can_act_for(user: &Principal) -> Result<(), Error> {
+    const MASTERS: &str = "system:masters";
+    let who = if user.groups.iter().any(|group| group == MASTERS) {
+        "members of system:masters"
+    } else if user.username.starts_with("system:node:") {
+        "nodes"
+    } else {
+        return Ok(());
+    };
+    Err(unauthenticated(format!("{who} can't act through nodeward: use a token of somebody else")))
 }
 
 fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
@@ -125,6 +142,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::cluster::{Cluster, Connection};
 
     fn bearer(values: &[&'static str]) -> Result<Option<Bearer>, Error> {
         let mut headers = HeaderMap::new();
@@ -150,6 +168,36 @@ mod tests {
     #[test]
     fn a_token_is_not_shown() {
         assert_eq!(format!("{:?}", bearer(&["Bearer secret"]).unwrap().unwrap()), "Bearer(..)");
+    }
+
+    /// What is answered to a token that Kubernetes says is of this user.
+    async fn of(username: &str, groups: &[&str]) -> Result<Caller, Error> {
+        let user = serde_json::json!({ "username": username, "groups": groups });
+        let status = serde_json::json!({ "authenticated": true, "audiences": ["nodeward"], "user": user });
+        let review = serde_json::json!({ "metadata": {}, "spec": {}, "status": status });
+        let cluster = Cluster::new(Connection::answering(move |_, _| std::future::ready(review.clone())));
+        let tokens = Tokens::new(cluster.reviews().clone(), vec!["nodeward".to_owned()]);
+        tokens.caller(&Bearer("token".into()), Instant::now() + Duration::from_secs(10)).await
+    }
+
+    #[tokio::test]
+    async fn a_token_is_the_users_that_kubernetes_says() {
+        let Caller::User(user) = of("alice", &["a", "system:authenticated"]).await.unwrap() else { panic!() };
+        assert_eq!((user.username.as_str(), user.groups.as_slice()), ("alice", ["a".to_owned()].as_slice()));
+    }
+
+    #[tokio::test]
+    async fn whom_nobody_can_act_for_is_told_so_at_the_door() {
+        for (username, groups) in [
+            ("alice", &["a", "system:masters"][..]),
+            ("system:node:worker-1", &["system:nodes"]),
+            ("system:node:", &[]),
+        ] {
+            let refused = of(username, groups).await;
+            let Err(Error::Unauthenticated { detail }) = refused else { panic!("{username}: {refused:?}") };
+            assert!(detail.contains("can't act through nodeward"), "{detail}");
+        }
+        assert!(of("alice", &["system:nodes"]).await.is_ok());
     }
 
     #[test]
