@@ -4,6 +4,7 @@
 //! its own authorizer is asked, and changes are sent to it in the caller's name. Nobody can send so much that others
 //! notice.
 
+mod answers;
 mod authenticate;
 mod authorize;
 mod certificate;

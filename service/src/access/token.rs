@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,21 +11,15 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
-use moka::future::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use super::authenticate::unauthenticated;
 use crate::caller::{Caller, Credential, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
-
-/// How long an answer is good for: a token that is revoked is refused by then.
-const GOOD_FOR: Duration = Duration::from_secs(10);
-
-/// The most answers that are kept.
-const MOST_ANSWERS: u64 = 10_000;
 
 /// The longest token: it must fit in the header list, and no authenticator makes one of this size.
 const LONGEST: usize = 12 * 1024;
@@ -80,27 +73,24 @@ pub(super) struct Claims {
 pub struct Tokens {
     reviews: Reviews,
     audiences: Vec<String>,
-    answers: Cache<[u8; 32], Option<Arc<Principal>>>,
+    /// By the hash of the token, which is not kept itself.
+    answers: Answers<[u8; 32], Option<Arc<Principal>>>,
 }
 
 impl Tokens {
     /// Tokens for these audiences.
     pub fn new(reviews: Reviews, audiences: Vec<String>) -> Self {
-        let answers = Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build();
-        Self { reviews, audiences, answers }
+        Self { reviews, audiences, answers: Answers::new("asking whose token it is") }
     }
 
     /// Whose token this is.
     pub(super) async fn caller(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
         let hash: [u8; 32] = Sha256::digest(bearer.text()).into();
-        let ask = async {
-            let user = self.reviews.token(bearer.text(), &self.audiences, deadline).await?;
-            Ok::<_, Error>(user.and_then(|user| principal(user, bearer)).map(Arc::new))
+        let ask = async |until| {
+            let user = self.reviews.token(bearer.text(), &self.audiences, until).await?;
+            Ok(user.and_then(|user| principal(user, bearer)).map(Arc::new))
         };
-        let found = Box::pin(self.answers.try_get_with(hash, Box::pin(ask)))
-            .await
-            .map_err(|error: Arc<Error>| (*error).clone())?;
-        match found {
+        match self.answers.get(hash, deadline, ask).await? {
             Some(principal) if !principal.has_expired(Timestamp::now()) => {
                 refuse_whom_nobody_can_act_for(&principal)?;
                 Ok(Caller::User(principal))
@@ -139,6 +129,8 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
 
     use super::*;
