@@ -7,6 +7,17 @@
 
 mod support;
 
+mod access_certificates;
+mod access_limits;
+mod access_names;
+mod access_own_rights;
+mod access_revoked;
+mod access_rights;
+mod access_server;
+mod access_spoofing;
+mod access_streams;
+mod access_tokens;
+mod access_write_as;
 mod attack;
 mod attack_handshake;
 mod audit;

@@ -106,6 +106,16 @@ async fn an_apply_sent_again_after_its_node_was_deleted_creates_no_other() {
     assert_error(client.patch_node(request).await, Code::NotFound, "NODE_NOT_FOUND");
 }
 
+/// nodeward names the uid in each apply to a node that it has found, so that one that is deleted meanwhile stays so.
+#[tokio::test]
+async fn an_apply_to_a_node_of_a_certain_uid_creates_no_other() {
+    let name = unique("patch");
+    let metadata = json!({"uid": Uuid::new_v4().to_string(), "resourceVersion": "5", "labels": {"team": "blue"}});
+    let apply = patch(&name, PatchType::Apply, json!({ "metadata": metadata }));
+    assert_error(world().await.client().await.patch_node(apply).await, Code::Aborted, "CONFLICT");
+    assert!(world().await.kubernetes().await.get_opt(&name).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn one_manager_applies_to_the_node_and_to_its_status() {
     let node = world().await.node("patch").await;

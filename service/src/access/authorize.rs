@@ -1,56 +1,101 @@
 //! May they? Kubernetes' own authorizer is asked, and its answer kept for a few seconds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use moka::future::Cache;
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use crate::caller::{Caller, Permission, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
-
-/// How long an answer is good for: a right that is taken away is gone by then.
-const GOOD_FOR: Duration = Duration::from_secs(10);
-
-/// The most answers that are kept.
-const MOST_ANSWERS: u64 = 10_000;
-
-type Question = (Arc<Principal>, Permission);
 
 /// Asks what callers may do.
 #[derive(Clone)]
 pub struct Authorizer {
     reviews: Reviews,
-    answers: Cache<Question, bool>,
+    answers: Answers<(Arc<Principal>, Permission), bool>,
 }
 
 impl Authorizer {
     /// Asks Kubernetes through these reviews.
     pub fn new(reviews: Reviews) -> Self {
-        Self { reviews, answers: Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build() }
+        Self { reviews, answers: Answers::new("asking what the caller may do") }
     }
 
     /// Refuses a caller who has not this right. The answer may be ten seconds old.
     pub async fn require(&self, caller: &Caller, permission: Permission, deadline: Instant) -> Result<(), Error> {
         let Caller::User(user) = caller else { return Ok(()) };
-        let question = (user.clone(), permission);
-        let ask = Box::pin(self.reviews.allows(user, &question.1, deadline));
-        // Callers that ask the same at the same time share one answer.
-        let allowed =
-            Box::pin(self.answers.try_get_with_by_ref(&question, ask)).await.map_err(|error| (*error).clone())?;
-        if allowed { Ok(()) } else { Err(denied(question.1)) }
+        let question = (user.clone(), permission.clone());
+        let ask = |until| self.reviews.allows(user, &permission, until);
+        let allowed = self.answers.get(question, deadline, ask).await?;
+        if allowed { Ok(()) } else { Err(denied(permission)) }
     }
 
     /// As `require`, but asks Kubernetes now.
     pub async fn require_now(&self, caller: &Caller, permission: Permission, deadline: Instant) -> Result<(), Error> {
         let Caller::User(user) = caller else { return Ok(()) };
         let allowed = Box::pin(self.reviews.allows(user, &permission, deadline)).await?;
-        Box::pin(self.answers.insert((user.clone(), permission.clone()), allowed)).await;
+        self.answers.keep((user.clone(), permission.clone()), allowed).await;
         if allowed { Ok(()) } else { Err(denied(permission)) }
     }
 }
 
 fn denied(permission: Permission) -> Error {
     Error::AccessDenied { permission: permission.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::caller::Credential;
+    use crate::cluster::{Cluster, Connection};
+
+    /// Kubernetes allows everything, and takes a second to say so.
+    fn slow() -> Authorizer {
+        let answer = async |_, _| {
+            sleep(Duration::from_secs(1)).await;
+            json!({ "metadata": {}, "spec": {}, "status": { "allowed": true } })
+        };
+        let connection = Connection::answering(answer);
+        Authorizer::new(Cluster::new(connection).reviews().clone())
+    }
+
+    fn alice() -> Caller {
+        let (username, credential) = ("alice".to_owned(), Credential::Certificate);
+        Caller::User(Arc::new(Principal { username, groups: Vec::new(), credential, expires: None }))
+    }
+
+    async fn ask(authorizer: &Authorizer, patience: Duration) -> Result<(), Error> {
+        let get = Permission { verb: "get", group: "", resource: "nodes", subresource: "", name: String::new() };
+        authorizer.require(&alice(), get, Instant::now() + patience).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_impatient_call_does_not_end_the_question_of_a_patient_one() {
+        let authorizer = slow();
+        let (impatient, patient) =
+            tokio::join!(ask(&authorizer, Duration::from_millis(10)), ask(&authorizer, Duration::from_secs(10)),);
+        assert!(matches!(impatient, Err(Error::DeadlineExceeded { .. })), "{impatient:?}");
+        patient.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_impatient_call_does_not_wait_for_the_question_of_a_patient_one() {
+        let authorizer = slow();
+        let begun = Instant::now();
+        let impatient = async {
+            tokio::task::yield_now().await;
+            let answer = ask(&authorizer, Duration::from_millis(10)).await;
+            (answer, begun.elapsed())
+        };
+        let (patient, (impatient, waited)) = tokio::join!(ask(&authorizer, Duration::from_secs(10)), impatient);
+        patient.unwrap();
+        assert!(matches!(impatient, Err(Error::DeadlineExceeded { .. })), "{impatient:?}");
+        assert!(waited < Duration::from_secs(1), "{waited:?}");
+    }
 }

@@ -1,7 +1,8 @@
 //! From a client certificate to a user, as Kubernetes does it: the common name is the user, organizations are groups
 //! (CommonNameUserConversion in apiserver's authentication/request/x509). SPIFFE ids are mapped by rules.
 //!
-//! The certificate has been verified against the client CAs when it comes here: whoever signs for them names any user.
+//! The certificate has been verified against the client CAs when it comes here: whoever signs for them names any user, but for
+//! those whose names Kubernetes keeps for itself. Of these only service accounts can be named, and only by a rule.
 
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
@@ -9,7 +10,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::spiffe::SpiffeRules;
-use crate::caller::{Credential, Principal};
+use crate::caller::{Credential, Principal, ServiceAccount};
+
+/// How the names begin that Kubernetes keeps for itself.
+const RESERVED: &str = "system:";
 
 /// Why a certificate stands for nobody.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +27,16 @@ pub enum CertificateError {
     /// It names more than one.
     #[error("the client certificate has {0}: one is needed to tell who it is")]
     Ambiguous(&'static str),
+    /// It names a user or a group of Kubernetes' own.
+    #[error(
+        "the client certificate names {0:?}, and what begins with \"system:\" is Kubernetes' own: have it issued for another name"
+    )]
+    Reserved(String),
+    /// It names somebody in a way that Kubernetes would not understand, or otherwise.
+    #[error(
+        "the client certificate names {0:?}: names are not empty, and have no control characters nor spaces at their ends"
+    )]
+    Malformed(String),
 }
 
 /// The user whom a certificate, in DER, stands for.
@@ -32,7 +46,8 @@ pub fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, Certifica
     let expires = Timestamp::from_second(certificate.validity().not_after.timestamp()).ok();
     let credential = Credential::Certificate;
     if let Some(username) = spiffe_user(&certificate, rules)? {
-        return Ok(Principal { username, groups: Vec::new(), credential, expires });
+        let groups = groups_by_rule(&username)?;
+        return Ok(Principal { username, groups, credential, expires });
     }
     let subject = certificate.subject();
     let mut names = subject.iter_common_name();
@@ -47,7 +62,28 @@ pub fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, Certifica
     let groups: Result<Vec<String>, _> =
         subject.iter_organization().map(|group| group.as_str().map(str::to_owned)).collect();
     let groups = groups.map_err(|error| unreadable(&error))?;
+    groups.iter().map(String::as_str).chain([username]).try_for_each(check)?;
     Ok(Principal { username: username.to_owned(), groups, credential, expires })
+}
+
+/// Whether a user or group may be of this name. It is sent to Kubernetes as a header: what is trimmed on the way, or can't be
+/// sent at all, would be somebody else there.
+fn check(name: &str) -> Result<(), CertificateError> {
+    if name.starts_with(RESERVED) {
+        return Err(CertificateError::Reserved(name.to_owned()));
+    }
+    if name.is_empty() || name.trim() != name || name.contains(char::is_control) {
+        return Err(CertificateError::Malformed(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// The groups of a user whom a rule has named: those of a service account, and none of anybody else.
+fn groups_by_rule(username: &str) -> Result<Vec<String>, CertificateError> {
+    match ServiceAccount::of_user(username) {
+        Some(account) => Ok(account.groups()),
+        None => check(username).map(|()| Vec::new()),
+    }
 }
 
 fn spiffe_user(certificate: &X509Certificate<'_>, rules: &SpiffeRules) -> Result<Option<String>, CertificateError> {
@@ -99,7 +135,48 @@ mod tests {
     #[test]
     fn a_spiffe_id_is_mapped_by_a_rule() {
         let der = certificate(&[], &["spiffe://example.org/ns/fleet/sa/backend"]);
-        assert_eq!(principal(&der, &rules()).unwrap().username, "system:serviceaccount:fleet:backend");
+        let principal = principal(&der, &rules()).unwrap();
+        assert_eq!(principal.username, "system:serviceaccount:fleet:backend");
+        assert_eq!(principal.groups, ["system:serviceaccounts", "system:serviceaccounts:fleet"]);
+    }
+
+    #[test]
+    fn a_rule_names_no_user_of_kubernetes_but_a_service_account() {
+        let name = |rule: &str, id| {
+            principal(&certificate(&[], &[id]), &SpiffeRules::new(vec![rule.parse().unwrap()]))
+                .map(|user| user.username)
+        };
+        let reserved = |name: &str| Err(CertificateError::Reserved(name.to_owned()));
+        let by_parts = "spiffe://a.org/{a}/{b}/{c}={a}:{b}:{c}";
+        assert_eq!(name(by_parts, "spiffe://a.org/system/node/worker-1"), reserved("system:node:worker-1"));
+        assert_eq!(name(by_parts, "spiffe://a.org/x/node/worker-1").unwrap(), "x:node:worker-1");
+        let account = "spiffe://a.org/{ns}/{name}=system:serviceaccount:{ns}:{name}";
+        let almost = "system:serviceaccount:fleet:Backend";
+        assert_eq!(name(account, "spiffe://a.org/fleet/Backend"), reserved(almost));
+    }
+
+    #[test]
+    fn a_certificate_names_nobody_of_kubernetes_own() {
+        use DnType::{CommonName, OrganizationName};
+        for name in ["system:admin", "system:node:worker-1", "system:serviceaccount:fleet:backend", "system:"] {
+            let error = CertificateError::Reserved(name.to_owned());
+            assert_eq!(principal(&certificate(&[(CommonName, name)], &[]), &rules()), Err(error.clone()));
+            let member = certificate(&[(CommonName, "alice"), (OrganizationName, name)], &[]);
+            assert_eq!(principal(&member, &rules()), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_name_that_would_be_another_one_in_kubernetes_is_refused() {
+        use DnType::{CommonName, OrganizationName};
+        for name in ["alice ", " system:admin", "a\nb", "\u{a0}alice", "a\0"] {
+            let error = CertificateError::Malformed(name.to_owned());
+            assert_eq!(principal(&certificate(&[(CommonName, name)], &[]), &rules()), Err(error.clone()), "{name:?}");
+            let member = certificate(&[(CommonName, "alice"), (OrganizationName, name)], &[]);
+            assert_eq!(principal(&member, &rules()), Err(error), "{name:?}");
+        }
+        let der = certificate(&[(CommonName, "J\u{f6}rg M.")], &[]);
+        assert_eq!(principal(&der, &rules()).unwrap().username, "J\u{f6}rg M.");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! its own authorizer is asked, and changes are sent to it in the caller's name. Nobody can send so much that others
 //! notice.
 
+mod answers;
 mod authenticate;
 mod authorize;
 mod certificate;
@@ -16,6 +17,8 @@ mod session;
 mod spiffe;
 mod token;
 
+use std::time::Duration;
+
 pub use authenticate::{Authenticator, Credentials};
 pub use authorize::Authorizer;
 pub use certificate::CertificateError;
@@ -27,16 +30,18 @@ pub use session::Session;
 pub use spiffe::{SpiffeRule, SpiffeRules};
 pub use token::{Bearer, Tokens};
 
-/// Who may come in, and what they may do.
+/// Who may come in, what they may do, and for how long.
 #[derive(Clone)]
 pub struct Access {
     authenticator: Authenticator,
     authorizer: Authorizer,
+    /// How often it is asked again whether the caller of an open stream may read on.
+    ask_again: Duration,
 }
 
 impl Access {
-    /// Access as these two say.
-    pub fn new(authenticator: Authenticator, authorizer: Authorizer) -> Self {
-        Self { authenticator, authorizer }
+    /// Access as these say.
+    pub fn new(authenticator: Authenticator, authorizer: Authorizer, ask_again: Duration) -> Self {
+        Self { authenticator, authorizer, ask_again }
     }
 }

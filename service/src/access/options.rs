@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -10,7 +11,7 @@ use super::{Access, Authenticator, Authorizer, Credentials, Oidc, OidcOptions, S
 use crate::cluster::Reviews;
 
 /// How callers show who they are.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessOptions {
     /// Ask nobody who they are: all callers act with the server's own rights. For development, and only on loopback
@@ -35,11 +36,30 @@ pub struct AccessOptions {
     /// Whose tokens are accepted beside those that Kubernetes knows.
     #[command(flatten)]
     pub oidc: OidcOptions,
+
+    /// How often it is asked again whether the caller of an open stream may read on. Not for users to configure.
+    #[arg(skip = Self::ASK_AGAIN)]
+    pub ask_again: Duration,
+}
+
+/// The same as without any flag or environment variable.
+impl Default for AccessOptions {
+    fn default() -> Self {
+        Self {
+            no_auth: false,
+            token_audiences: vec![Self::AUDIENCE.to_owned()],
+            spiffe_users: Vec::new(),
+            oidc: OidcOptions::default(),
+            ask_again: Self::ASK_AGAIN,
+        }
+    }
 }
 
 impl AccessOptions {
     /// The audience of nodeward's tokens if no other is named.
     pub const AUDIENCE: &str = "nodeward";
+
+    const ASK_AGAIN: Duration = Duration::from_secs(300);
 
     /// Options with which nobody is asked who they are.
     pub fn nobody() -> Self {
@@ -62,7 +82,7 @@ impl AccessOptions {
                 oidc: Oidc::new(&self.oidc)?,
             }))
         };
-        Ok(Access::new(authenticator, Authorizer::new(reviews.clone())))
+        Ok(Access::new(authenticator, Authorizer::new(reviews.clone()), self.ask_again))
     }
 }
 
@@ -70,6 +90,21 @@ impl AccessOptions {
 mod tests {
     use super::*;
     use crate::cluster::{Cluster, Connection};
+
+    #[test]
+    fn without_a_flag_tokens_must_be_meant_for_nodeward_and_streams_are_asked_about_every_five_minutes() {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            access: AccessOptions,
+        }
+        let parsed = <Command as clap::Parser>::parse_from(["server"]).access;
+        for options in [parsed, AccessOptions::default()] {
+            assert_eq!(options.token_audiences, ["nodeward"]);
+            assert_eq!(options.ask_again, Duration::from_secs(300));
+            assert!(!options.no_auth && options.spiffe_users.is_empty());
+        }
+    }
 
     #[tokio::test]
     async fn a_server_that_others_reach_asks_who_they_are() {

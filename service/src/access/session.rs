@@ -10,10 +10,7 @@ use super::token::Bearer;
 use crate::caller::{Caller, Permission};
 use crate::error::Error;
 
-/// How often it is asked again whether an open stream's caller may read on.
-const ASK_AGAIN: Duration = Duration::from_secs(300);
-
-/// How often, while Kubernetes can't say.
+/// How often it is asked again whether an open stream's caller may read on, while Kubernetes can't say.
 const ASK_SOON: Duration = Duration::from_secs(30);
 
 /// The deadline of each of these questions.
@@ -37,7 +34,7 @@ impl Session {
     pub(crate) fn of_nobody() -> Self {
         use super::{Authenticator, Authorizer};
         let cluster = crate::cluster::Cluster::new(crate::cluster::Connection::nowhere());
-        let access = Access::new(Authenticator::Nobody, Authorizer::new(cluster.reviews().clone()));
+        let access = Access::new(Authenticator::Nobody, Authorizer::new(cluster.reviews().clone()), ASK_SOON);
         Self::new(Caller::Server, None, access)
     }
 
@@ -60,7 +57,8 @@ impl Session {
     /// every five minutes, and at the end of the credential.
     pub async fn ended(&self, permission: Permission) -> Error {
         let Caller::User(user) = &self.caller else { return std::future::pending().await };
-        let mut ask_at = Instant::now() + ASK_AGAIN;
+        let ask_again = self.access.ask_again;
+        let mut ask_at = Instant::now() + ask_again;
         loop {
             let ends_at = user.expires.map(instant);
             sleep_until(ends_at.map_or(ask_at, |ends_at| ends_at.min(ask_at))).await;
@@ -69,10 +67,10 @@ impl Session {
             }
             ask_at = Instant::now()
                 + match self.ask_again(permission.clone()).await {
-                    Ok(()) => ASK_AGAIN,
+                    Ok(()) => ask_again,
                     Err(error @ (Error::Unauthenticated { .. } | Error::AccessDenied { .. })) => return error,
                     // Nobody says no: the stream goes on, at most until the credential ends.
-                    Err(_) => ASK_SOON,
+                    Err(_) => ask_again.min(ASK_SOON),
                 };
         }
     }

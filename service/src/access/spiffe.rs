@@ -1,7 +1,8 @@
 //! Rules that map SPIFFE ids to users.
 //!
 //! A rule is a pattern and a template: `spiffe://example.org/ns/{ns}/sa/{name}=system:serviceaccount:{ns}:{name}`. A name
-//! in braces stands for a whole segment of the path; the trust domain is always spelled out.
+//! in braces stands for a whole segment of the path; the trust domain is always spelled out. Of the users whose names begin
+//! with `system:`, which Kubernetes keeps for itself, a rule can name service accounts alone.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -83,6 +84,9 @@ impl FromStr for SpiffeRule {
         if let Some(name) = unknown.into_iter().find(|name| !is_known(name)) {
             return Err(format!("the user has {{{name}}}, which the pattern has not"));
         }
+        if user.starts_with("system:") && !user.starts_with("system:serviceaccount:") {
+            return Err("the user must not begin with system:, unless with system:serviceaccount:".to_owned());
+        }
         Ok(Self { trust_domain: trust_domain.to_owned(), path, user: user.to_owned() })
     }
 }
@@ -132,5 +136,9 @@ mod tests {
         }
         let error = "spiffe://a/{b}=user:{c}".parse::<SpiffeRule>().unwrap_err();
         assert!(error.contains("{c}"), "{error}");
+        for user in ["system:admin", "system:node:{b}", "system:{b}"] {
+            let error = format!("spiffe://a/{{b}}={user}").parse::<SpiffeRule>().unwrap_err();
+            assert!(error.contains("must not begin with system:"), "{error}");
+        }
     }
 }

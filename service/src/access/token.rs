@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,21 +11,15 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
-use moka::future::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use super::authenticate::unauthenticated;
 use crate::caller::{Caller, Credential, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
-
-/// How long an answer is good for: a token that is revoked is refused by then.
-const GOOD_FOR: Duration = Duration::from_secs(10);
-
-/// The most answers that are kept.
-const MOST_ANSWERS: u64 = 10_000;
 
 /// The longest token: it must fit in the header list, and no authenticator makes one of this size.
 const LONGEST: usize = 12 * 1024;
@@ -80,31 +73,45 @@ pub(super) struct Claims {
 pub struct Tokens {
     reviews: Reviews,
     audiences: Vec<String>,
-    answers: Cache<[u8; 32], Option<Arc<Principal>>>,
+    /// By the hash of the token, which is not kept itself.
+    answers: Answers<[u8; 32], Option<Arc<Principal>>>,
 }
 
 impl Tokens {
     /// Tokens for these audiences.
     pub fn new(reviews: Reviews, audiences: Vec<String>) -> Self {
-        let answers = Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build();
-        Self { reviews, audiences, answers }
+        Self { reviews, audiences, answers: Answers::new("asking whose token it is") }
     }
 
     /// Whose token this is.
     pub(super) async fn caller(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
         let hash: [u8; 32] = Sha256::digest(bearer.text()).into();
-        let ask = async {
-            let user = self.reviews.token(bearer.text(), &self.audiences, deadline).await?;
-            Ok::<_, Error>(user.and_then(|user| principal(user, bearer)).map(Arc::new))
+        let ask = async |until| {
+            let user = self.reviews.token(bearer.text(), &self.audiences, until).await?;
+            Ok(user.and_then(|user| principal(user, bearer)).map(Arc::new))
         };
-        let found = Box::pin(self.answers.try_get_with(hash, Box::pin(ask)))
-            .await
-            .map_err(|error: Arc<Error>| (*error).clone())?;
-        match found {
-            Some(principal) if !principal.has_expired(Timestamp::now()) => Ok(Caller::User(principal)),
+        match self.answers.get(hash, deadline, ask).await? {
+            Some(principal) if !principal.has_expired(Timestamp::now()) => {
+                refuse_whom_nobody_can_act_for(&principal)?;
+                Ok(Caller::User(principal))
+            }
             _ => Err(unauthenticated("the token is not valid, or not for this service")),
         }
     }
+}
+
+/// Kubernetes lets nobody change a node in the name of these by constrained impersonation. They are told so before they have
+/// read anything, rather than at their first change.
+fn refuse_whom_nobody_can_act_for(user: &Principal) -> Result<(), Error> {
+    const MASTERS: &str = "system:masters";
+    let who = if user.groups.iter().any(|group| group == MASTERS) {
+        "members of system:masters"
+    } else if user.username.starts_with("system:node:") {
+        "nodes"
+    } else {
+        return Ok(());
+    };
+    Err(unauthenticated(format!("{who} can't act through nodeward: use a token of somebody else")))
 }
 
 fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
@@ -122,9 +129,12 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
 
     use super::*;
+    use crate::cluster::{Cluster, Connection};
 
     fn bearer(values: &[&'static str]) -> Result<Option<Bearer>, Error> {
         let mut headers = HeaderMap::new();
@@ -150,6 +160,36 @@ mod tests {
     #[test]
     fn a_token_is_not_shown() {
         assert_eq!(format!("{:?}", bearer(&["Bearer secret"]).unwrap().unwrap()), "Bearer(..)");
+    }
+
+    /// What is answered to a token that Kubernetes says is of this user.
+    async fn of(username: &str, groups: &[&str]) -> Result<Caller, Error> {
+        let user = serde_json::json!({ "username": username, "groups": groups });
+        let status = serde_json::json!({ "authenticated": true, "audiences": ["nodeward"], "user": user });
+        let review = serde_json::json!({ "metadata": {}, "spec": {}, "status": status });
+        let cluster = Cluster::new(Connection::answering(move |_, _| std::future::ready(review.clone())));
+        let tokens = Tokens::new(cluster.reviews().clone(), vec!["nodeward".to_owned()]);
+        tokens.caller(&Bearer("token".into()), Instant::now() + Duration::from_secs(10)).await
+    }
+
+    #[tokio::test]
+    async fn a_token_is_the_users_that_kubernetes_says() {
+        let Caller::User(user) = of("alice", &["a", "system:authenticated"]).await.unwrap() else { panic!() };
+        assert_eq!((user.username.as_str(), user.groups.as_slice()), ("alice", ["a".to_owned()].as_slice()));
+    }
+
+    #[tokio::test]
+    async fn whom_nobody_can_act_for_is_told_so_at_the_door() {
+        for (username, groups) in [
+            ("alice", &["a", "system:masters"][..]),
+            ("system:node:worker-1", &["system:nodes"]),
+            ("system:node:", &[]),
+        ] {
+            let refused = of(username, groups).await;
+            let Err(Error::Unauthenticated { detail }) = refused else { panic!("{username}: {refused:?}") };
+            assert!(detail.contains("can't act through nodeward"), "{detail}");
+        }
+        assert!(of("alice", &["system:nodes"]).await.is_ok());
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What a caller is, and what a right is. No I/O: `access` finds out who is calling and what they may do.
 
 mod permission;
+mod service_account;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 pub use permission::Permission;
+pub use service_account::ServiceAccount;
 
 /// Whoever an RPC is carried out for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,6 @@ impl Principal {
 
     /// Whether this is a service account, whose groups Kubernetes derives from its name.
     pub fn is_service_account(&self) -> bool {
-        self.username.starts_with("system:serviceaccount:")
+        ServiceAccount::of_user(&self.username).is_some()
     }
 }

@@ -68,6 +68,25 @@ impl Connection {
         Self { client, namespace, write_as: WriteAs::default(), store: StoreOptions::default() }
     }
 
+    /// A connection to a cluster of which nothing is known but what `answer` says to each request, and how long it takes.
+    #[cfg(test)]
+    pub(crate) fn answering<F>(answer: impl Fn(String, serde_json::Value) -> F + Clone + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = serde_json::Value> + Send + 'static,
+    {
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let answer = answer.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let body = request.into_body().collect_bytes().await?;
+                let body = serde_json::from_slice(&body).unwrap_or_default();
+                let answer = answer(path, body).await.to_string().into_bytes();
+                Ok::<_, tower::BoxError>(http::Response::new(kube::client::Body::from(answer)))
+            }
+        });
+        Self { client: Client::new(service, "default"), ..Self::nowhere() }
+    }
+
     /// A client as the options say. Nothing is sent yet.
     pub async fn open(options: &ClusterOptions) -> anyhow::Result<Self> {
         let config = config(options).await?;

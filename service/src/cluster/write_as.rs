@@ -83,6 +83,7 @@ fn knows_constrained_impersonation(major: &str, minor: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Connection;
 
     #[test]
     fn constrained_impersonation_is_known_since_1_36() {
@@ -95,6 +96,22 @@ mod tests {
             ("", "40", false),
         ] {
             assert_eq!(knows_constrained_impersonation(major, minor), known, "{major}.{minor}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_version_of_the_cluster_says_in_whose_name() {
+        for (minor, option, as_caller) in
+            [("35", WriteAs::Auto, false), ("36", WriteAs::Auto, true), ("35", WriteAs::Caller, true)]
+        {
+            let version = serde_json::json!({
+                "major": "1", "minor": minor, "gitVersion": "", "gitCommit": "", "gitTreeState": "", "buildDate": "",
+                "goVersion": "", "compiler": "", "platform": "",
+            });
+            let cluster = Connection::answering(move |_, _| std::future::ready(version.clone()));
+            let impersonation = Impersonation::new(option);
+            impersonation.find_out(&cluster.client).await;
+            assert_eq!(impersonation.is_as_caller(), as_caller, "{option:?} on 1.{minor}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the tests stand on: the shared sandbox with a server in front of it, nodes to play with, and ways to wait.
 
+pub mod apiserver_log;
 mod checks;
 #[path = "../../support/collector.rs"]
 mod collector;
@@ -7,6 +8,8 @@ pub mod deaf;
 pub mod fleet;
 pub mod follower;
 pub mod fragile;
+pub mod grants;
+pub mod guarded;
 pub mod http2;
 pub mod nodes;
 pub mod process;
@@ -14,9 +17,11 @@ pub mod proxy;
 pub mod raw;
 pub mod replay;
 pub mod requests;
+pub mod somebody;
 pub mod target;
 #[path = "../../support/tls.rs"]
 pub mod tls;
+pub mod tokens;
 pub mod watcher;
 mod world;
 

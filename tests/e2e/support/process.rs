@@ -74,6 +74,8 @@ pub struct ServerProcess {
     log: UnboundedReceiver<String>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What its log said before it was ready.
+    pub said: Vec<String>,
 }
 
 impl ServerProcess {
@@ -94,11 +96,12 @@ impl ServerProcess {
         let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = read(child.stderr.take().unwrap());
         // In whichever order.
-        let first = line_with(&mut log, &["listening", "ready"]).await;
-        let second = line_with(&mut log, &["listening", "ready"]).await;
+        let (mut said, first) = lines_until(&mut log, &["listening", "ready"]).await;
+        let (more, second) = lines_until(&mut log, &["listening", "ready"]).await;
+        said.extend(more);
         let (_, address) = [&first, &second].into_iter().find_map(|line| line.split_once("address=")).unwrap();
         let address = address.split_whitespace().next().unwrap().parse().unwrap();
-        Self { child, log, address }
+        Self { child, log, address, said }
     }
 
     /// How much memory it has, in bytes.
@@ -148,11 +151,16 @@ fn read(log: ChildStderr) -> UnboundedReceiver<String> {
 
 /// The next line with one of these texts.
 async fn line_with(log: &mut UnboundedReceiver<String>, texts: &[&str]) -> String {
+    lines_until(log, texts).await.1
+}
+
+/// The next line with one of these texts, after those before it.
+async fn lines_until(log: &mut UnboundedReceiver<String>, texts: &[&str]) -> (Vec<String>, String) {
     let mut before = Vec::new();
     loop {
-        let line = timeout(PATIENCE, log.recv()).await.unwrap_or_else(|_| panic!("no {texts:?} after {before:#?}"));
-        match line {
-            Some(line) if texts.iter().any(|text| line.contains(text)) => return line,
+        let line = timeout(PATIENCE, log.recv()).await;
+        match line.unwrap_or_else(|_| panic!("none of {texts:?} after {before:#?}")) {
+            Some(line) if texts.iter().any(|text| line.contains(text)) => return (before, line),
             Some(line) => before.push(line),
             None => panic!("it has ended without {texts:?}: {before:#?}"),
         }

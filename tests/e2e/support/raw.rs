@@ -29,8 +29,8 @@ pub fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// Sends these bytes as the request. Of a stream only the beginning is awaited.
-pub async fn send(channel: &Channel, path: &str, body: Vec<u8>) -> Result<(), Status> {
+/// Sends these bytes as the request, perhaps with metadata. Of a stream only the beginning is awaited.
+pub async fn send(channel: &Channel, path: &str, body: impl IntoRequest<Vec<u8>>) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let path = PathAndQuery::try_from(path).unwrap();

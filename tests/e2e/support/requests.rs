@@ -8,6 +8,12 @@ use nodeward_api::v1::{
 };
 use prost::Message;
 
+/// The RPCs that only read.
+pub const READS: [&str; 3] = ["GetNode", "ListNodes", "WatchNodes"];
+
+/// The RPCs that are a patch of a node in Kubernetes.
+pub const PATCHES: [&str; 4] = ["UpdateNode", "PatchNode", "CordonNode", "UncordonNode"];
+
 /// The encoded request of this method about this node. Those that could change something are only tried out.
 pub fn harmless(method: &str, node: &str) -> Vec<u8> {
     let name = format!("nodes/{node}");

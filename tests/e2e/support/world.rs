@@ -32,7 +32,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_multi_thread()
 static WORLD: OnceCell<World> = OnceCell::const_new();
 
 /// Runs what outlives the test that asks for it.
-async fn on_shared_runtime<T: Send + 'static, F: Future<Output = T>>(work: impl FnOnce() -> F + Send + 'static) -> T {
+pub(super) async fn on_shared_runtime<T: Send + 'static, F: Future<Output = T>>(
+    work: impl FnOnce() -> F + Send + 'static,
+) -> T {
     RUNTIME.spawn_blocking(|| RUNTIME.block_on(work())).await.unwrap()
 }
 
@@ -118,10 +120,15 @@ pub async fn start_server(kubeconfig: &Path, mut options: ServeOptions) -> Serve
 }
 
 /// The same, but it lets nobody in whom it does not know.
-pub async fn start_guarded_server(kubeconfig: &Path, mut options: ServeOptions) -> Server {
-    options.transport.plaintext = options.transport.tls.cert.is_none();
+pub async fn start_guarded_server(kubeconfig: &Path, options: ServeOptions) -> Server {
     let cluster = ClusterOptions { kubeconfig: Some(kubeconfig.to_owned()), ..Default::default() };
-    let connection = Connection::open(&cluster).await.unwrap();
+    start_server_of(&cluster, options).await
+}
+
+/// A server of this cluster that does all as its options say, but for where it listens.
+pub async fn start_server_of(cluster: &ClusterOptions, mut options: ServeOptions) -> Server {
+    options.transport.plaintext = options.transport.tls.cert.is_none();
+    let connection = Connection::open(cluster).await.unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     Server::start(&ServeOptions { listen, ..options }, connection).await.unwrap()
 }

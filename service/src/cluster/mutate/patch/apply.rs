@@ -35,6 +35,8 @@ pub(super) fn prepare(
     metadata(&mut body)?.entry("name").or_insert_with(|| name.into());
     if let Some(node) = current {
         lock(&mut body, node)?;
+        // An apply makes a node anew that has just been deleted, also one at a version, but none with a uid.
+        metadata(&mut body)?.entry("uid").or_insert_with(|| node.metadata.uid.clone().into());
     }
     let request = mutation.to_record().map(|request| record::Record::of(request, mutation));
     if let Some((key, value)) = record::with_apply(current, manager, patch.subresource, request) {
@@ -69,8 +71,11 @@ fn is_of_apply(entry: &ManagedFieldsEntry, manager: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::caller::Caller;
+    use crate::cluster::mutate::PatchFormat;
 
     /// A node with a taint that these managers own; a name that ends in `!` has set it by an update.
     fn tainted(managers: &[&str]) -> Node {
@@ -85,6 +90,29 @@ mod tests {
 
     fn count(wanted: serde_json::Value, current: &Node) -> usize {
         taints_after(&serde_json::from_value(wanted).unwrap(), Some(current), "blue").len()
+    }
+
+    #[test]
+    fn an_apply_is_for_the_node_that_there_was_and_none_that_comes_after_it() {
+        let format = PatchFormat::Apply { body: Map::new(), force: false };
+        let patch = NodePatch { format, subresource: Subresource::Main, manager: None, may_create: true };
+        let mutation = Mutation {
+            caller: Caller::Server,
+            method: "PatchNode",
+            request: None,
+            etag: None,
+            validate_only: false,
+            reason: String::new(),
+            deadline: Instant::now(),
+        };
+        let metadata = json!({"name": "a", "resourceVersion": "7", "uid": "u"});
+        let node: Node = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+        let sent = |current| match prepare(&patch, &Map::new(), &mutation, "a", current).unwrap().body {
+            kube::api::Patch::Apply(body) => body["metadata"].clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(sent(Some(&node)), metadata);
+        assert_eq!(sent(None), json!({"name": "a"}));
     }
 
     #[test]
