@@ -107,16 +107,19 @@ async fn endless_small_pieces_of_a_request() {
     target.has_held().await;
 }
 
+/// A ListNodesRequest with a `page_size` of 1: what is kept for a page grows with its nodes.
+const PAGE_OF_ONE: &[u8] = &[0, 0, 0, 0, 2, 0x08, 1];
+
 /// Lists and watches, on as many streams as there may be, of which nothing is taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads() {
     let target = Target::plain().await;
     let mut attackers = Vec::new();
-    for path in [LIST, LIST, WATCH, WATCH] {
+    for (path, message) in [(LIST, PAGE_OF_ONE), (LIST, PAGE_OF_ONE), (WATCH, EMPTY_MESSAGE), (WATCH, EMPTY_MESSAGE)] {
         let mut attacker = RawConnection::open(target.address(), &[(INITIAL_WINDOW_SIZE, 1)]).await;
         for number in 0..256 {
             let id = 2 * number + 1;
-            let request = [frame(HEADERS, END_HEADERS, id, &call(path)), frame(DATA, END_STREAM, id, EMPTY_MESSAGE)];
+            let request = [frame(HEADERS, END_HEADERS, id, &call(path)), frame(DATA, END_STREAM, id, message)];
             attacker.send(&request.concat()).await.unwrap();
         }
         attackers.push(attacker);

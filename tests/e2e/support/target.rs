@@ -33,10 +33,13 @@ pub struct Target {
     memory: JoinHandle<u64>,
 }
 
+/// What other tests change meanwhile is remembered by each server of the cluster, and is not what is measured.
+const OTHERS_CHANGES: [&str; 2] = ["--change-log-mib", "1"];
+
 impl Target {
     /// A server that serves plain text.
     pub async fn plain() -> Self {
-        let server = ServerProcess::start(world().await.sandbox.kubeconfig_path(), &[]).await;
+        let server = ServerProcess::start(world().await.sandbox.kubeconfig_path(), &OTHERS_CHANGES).await;
         Self::new(server, None).await
     }
 
@@ -44,7 +47,7 @@ impl Target {
     pub async fn tls() -> Self {
         let site = Site::new();
         let flags = site.flags();
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let flags: Vec<&str> = OTHERS_CHANGES.into_iter().chain(flags.iter().map(String::as_str)).collect();
         let server = ServerProcess::start_with(world().await.sandbox.kubeconfig_path(), &flags).await;
         Self::new(server, Some(site)).await
     }
