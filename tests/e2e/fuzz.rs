@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use nodeward_api::v1::GetNodeRequest;
-use prost_reflect::MethodDescriptor;
+use prost_reflect::{DynamicMessage, MethodDescriptor};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tonic::transport::{Channel, Endpoint};
@@ -37,15 +37,28 @@ fn noise(random: &mut StdRng) -> Vec<u8> {
 }
 
 /// A message with some bytes of others. It still changes nothing: of a field that is there twice, the last one counts.
-fn spoiled(random: &mut StdRng, method: &MethodDescriptor, mut message: Vec<u8>) -> Vec<u8> {
-    for _ in 0..random.random_range(1..=4) {
-        let place = random.random_range(0..message.len());
-        message[place] = random.random();
+fn spoiled(random: &mut StdRng, method: &MethodDescriptor, message: &[u8]) -> Vec<u8> {
+    loop {
+        let mut spoiled = message.to_vec();
+        for _ in 0..random.random_range(1..=4) {
+            let place = random.random_range(0..spoiled.len());
+            spoiled[place] = random.random();
+        }
+        if let Some(field) = method.input().get_field_by_name("validate_only") {
+            spoiled.extend([(field.number() << 3) as u8, 1]);
+        }
+        if !would_change_something(method, &spoiled) {
+            return spoiled;
+        }
     }
-    if let Some(field) = method.input().get_field_by_name("validate_only") {
-        message.extend([(field.number() << 3) as u8, 1]);
-    }
-    message
+}
+
+/// Whether this is a message that asks for a change. A spoiled length can make its end, where it says that it is only to
+/// be tried out, the contents of another field.
+fn would_change_something(method: &MethodDescriptor, message: &[u8]) -> bool {
+    let Ok(message) = DynamicMessage::decode(method.input(), message) else { return false };
+    let validate_only = message.get_field_by_name("validate_only");
+    validate_only.is_some_and(|only| only.as_bool() == Some(false))
 }
 
 #[tokio::test]
@@ -59,7 +72,7 @@ async fn random_bytes_get_a_defined_answer() {
         .map(|number| {
             let method = &methods[number % methods.len()];
             let body = match number / methods.len() % 4 {
-                0 => spoiled(&mut random, method, harmless(method.name(), &node)),
+                0 => spoiled(&mut random, method, &harmless(method.name(), &node)),
                 _ => noise(&mut random),
             };
             (path(method), body)
