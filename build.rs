@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
-const PROTO_FILES: [&str; 4] = [
+const PROTO_FILES: [&str; 9] = [
+    "nodeward/v1/drain_plan.proto",
+    "nodeward/v1/drain_policy.proto",
+    "nodeward/v1/drain_service.proto",
     "nodeward/v1/metadata.proto",
     "nodeward/v1/node.proto",
     "nodeward/v1/node_service.proto",
+    "nodeward/v1/operation.proto",
+    "nodeward/v1/operation_service.proto",
     "nodeward/v1/watch.proto",
 ];
 
@@ -21,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Ordered maps make the encoding of a message deterministic: equal messages are equal bytes.
     tonic_prost_build::configure()
         .btree_map(".nodeward")
+        .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .codec_path("crate::codec::ContractCodec")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

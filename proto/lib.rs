@@ -4,11 +4,25 @@
 
 pub mod codec;
 
-/// The package `nodeward.v1`.
-pub mod v1 {
-    #![allow(missing_docs, clippy::all)]
-    tonic::include_proto!("nodeward.v1");
+/// The package `nodeward`.
+pub mod nodeward {
+    /// The package `nodeward.v1`.
+    pub mod v1 {
+        #![allow(missing_docs, clippy::all)]
+        tonic::include_proto!("nodeward.v1");
+    }
 }
+
+/// What the contract takes from Google's common definitions.
+pub mod google {
+    /// The package `google.longrunning`: operations.
+    pub mod longrunning {
+        #![allow(missing_docs, clippy::all)]
+        tonic::include_proto!("google.longrunning");
+    }
+}
+
+pub use nodeward::v1;
 
 /// The encoded `google.protobuf.FileDescriptorSet` of the contract and all that it imports, with comments and options: for
 /// server reflection and for tools.
