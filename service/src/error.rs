@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::node::claim::ClaimError;
 use crate::node::taint::ControllerOwnedTaint;
 use crate::node::{Violation, Violations};
 
@@ -133,6 +134,14 @@ pub enum Error {
         /// How many match.
         actual: usize,
     },
+    /// A claim on the node's cordon can't be made or taken back.
+    #[error("{refusal} (node {node:?})")]
+    Claim {
+        /// Its name.
+        node: String,
+        /// Why not.
+        refusal: ClaimError,
+    },
     /// Some nodes of a collection could not be deleted.
     #[error("{deleted} nodes were deleted, {} were not: {}", failed.len(), failed.join("; "))]
     PartiallyDeleted {
@@ -224,6 +233,8 @@ impl Error {
             Self::ControllerOwnedTaint { .. } => "CONTROLLER_OWNED_TAINT",
             Self::RequestIdConflict { .. } => "REQUEST_ID_CONFLICT",
             Self::CountMismatch { .. } => "COUNT_MISMATCH",
+            Self::Claim { refusal: ClaimError::OfOthers(_), .. } => "CORDONED_BY_OTHERS",
+            Self::Claim { refusal: ClaimError::TooMany, .. } => "TOO_MANY_CLAIMS",
             Self::PartiallyDeleted { .. } => "PARTIALLY_DELETED",
             Self::Denied { .. } => "CLUSTER_DENIED",
             Self::ValidationUnsupported { .. } => "VALIDATION_UNSUPPORTED",

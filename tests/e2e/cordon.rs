@@ -59,6 +59,66 @@ async fn cordoning_twice_changes_nothing_the_second_time() {
 }
 
 #[tokio::test]
+async fn a_node_stays_cordoned_until_the_last_who_asked_for_it_lets_it_go() {
+    let node = world().await.node("cordon").await;
+    let mut client = world().await.client().await;
+    for owner in ["storage", "kernel"] {
+        client.cordon_node(CordonNodeRequest { owner: owner.into(), ..cordon(&node) }).await.unwrap();
+    }
+    let request = UncordonNodeRequest { owner: "storage".into(), ..uncordon(&node) };
+    let left = client.uncordon_node(request).await.unwrap().into_inner();
+    let [claim] = left.cordon_claims.as_slice() else { panic!("{:?}", left.cordon_claims) };
+    assert_eq!((claim.owner.as_str(), claim.reason.as_str()), ("kernel", "maintenance"));
+    assert!(claim.since_time.is_some() && is_unschedulable(&node).await);
+
+    let request = UncordonNodeRequest { owner: "kernel".into(), ..uncordon(&node) };
+    let free = client.uncordon_node(request).await.unwrap().into_inner();
+    assert!(free.cordon_claims.is_empty() && !is_unschedulable(&node).await);
+}
+
+#[tokio::test]
+async fn what_others_keep_cordoned_stays_so_unless_it_is_taken_over() {
+    let node = world().await.node("cordon").await;
+    let mut client = world().await.client().await;
+    client.cordon_node(CordonNodeRequest { owner: "storage".into(), ..cordon(&node) }).await.unwrap();
+    let status =
+        assert_error(client.uncordon_node(uncordon(&node)).await, Code::FailedPrecondition, "CORDONED_BY_OTHERS");
+    assert!(status.message().contains("\"storage\""), "{}", status.message());
+    assert!(is_unschedulable(&node).await);
+
+    let request = UncordonNodeRequest { take_over: true, ..uncordon(&node) };
+    client.uncordon_node(request).await.unwrap();
+    assert!(!is_unschedulable(&node).await);
+}
+
+#[tokio::test]
+async fn what_kubectl_cordoned_stays_so_unless_it_is_taken_over() {
+    let node = world().await.node("cordon").await;
+    let mut client = world().await.client().await;
+    world().await.sandbox.kubectl(["cordon", &node]).await.unwrap();
+    assert_error(client.uncordon_node(uncordon(&node)).await, Code::FailedPrecondition, "CORDONED_BY_OTHERS");
+    let both = client.cordon_node(cordon(&node)).await.unwrap().into_inner();
+    assert_eq!(both.cordon_claims.iter().filter(|claim| claim.is_foreign).count(), 1);
+    client.uncordon_node(uncordon(&node)).await.unwrap();
+    assert!(is_unschedulable(&node).await);
+
+    let request = UncordonNodeRequest { take_over: true, ..uncordon(&node) };
+    client.uncordon_node(request).await.unwrap();
+    assert!(!is_unschedulable(&node).await);
+}
+
+#[tokio::test]
+async fn kubectl_uncordon_ends_all_claims() {
+    let node = world().await.node("cordon").await;
+    let mut client = world().await.client().await;
+    client.cordon_node(CordonNodeRequest { owner: "storage".into(), ..cordon(&node) }).await.unwrap();
+    world().await.sandbox.kubectl(["uncordon", &node]).await.unwrap();
+    let again = client.cordon_node(CordonNodeRequest { owner: "kernel".into(), ..cordon(&node) }).await.unwrap();
+    let owners: Vec<String> = again.into_inner().cordon_claims.into_iter().map(|claim| claim.owner).collect();
+    assert_eq!(owners, ["kernel"]);
+}
+
+#[tokio::test]
 async fn an_absent_node_is_not_found() {
     let mut client = world().await.client().await;
     assert_error(client.cordon_node(cordon("nowhere")).await, Code::NotFound, "NODE_NOT_FOUND");
@@ -196,6 +256,9 @@ async fn bad_fields_are_named() {
         ("request_id", CordonNodeRequest { request_id: "1".into(), ..cordon("x") }),
         ("etag", CordonNodeRequest { etag: "1".into(), ..cordon("x") }),
         ("reason", CordonNodeRequest { reason: "x".repeat(1025), ..cordon("x") }),
+        ("owner", CordonNodeRequest { owner: "x".repeat(254), ..cordon("x") }),
+        ("owner", CordonNodeRequest { owner: "a\nb".into(), ..cordon("x") }),
+        ("expire_time", CordonNodeRequest { expire_time: Some(prost_types::Timestamp::default()), ..cordon("x") }),
     ];
     for (field, request) in bad {
         assert_violation(client.cordon_node(request).await, field);

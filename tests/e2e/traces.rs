@@ -109,7 +109,7 @@ async fn cordon_and_uncordon() {
     let (request_id, reason) = (story.request_id.clone(), REASON.to_owned());
     let request = CordonNodeRequest { name: name.clone(), request_id, reason, ..Default::default() };
     let span = story.told_of_node(client.cordon_node(story.traced(request)).await, "patch").await;
-    assert_eq!(changed(&span), "scheduling_state,spec.unschedulable");
+    assert_eq!(changed(&span), "cordon_claims,scheduling_state,spec.unschedulable");
 
     let story = Story::of("UncordonNode", &node);
     let (request_id, reason) = (story.request_id.clone(), REASON.to_owned());

@@ -1,5 +1,7 @@
 //! What goes with a change, and what comes back from it.
 
+use std::time::SystemTime;
+
 use uuid::Uuid;
 
 use crate::api::PropagationPolicy;
@@ -134,6 +136,24 @@ pub struct DeleteOptions {
     pub allow_missing: bool,
     /// What happens to the objects that the node owns.
     pub propagation_policy: PropagationPolicy,
+}
+
+/// For whom a node is cordoned, and until when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CordonOptions {
+    /// For whom, for example a team or a job. The caller if it is empty.
+    pub owner: String,
+    /// Until when. Without it: until it is uncordoned.
+    pub expire_time: Option<SystemTime>,
+}
+
+/// Whose claim on a node's cordon is taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UncordonOptions {
+    /// Whose. The caller's if it is empty.
+    pub owner: String,
+    /// Take back all claims, also those of others.
+    pub take_over: bool,
 }
 
 /// Which nodes are deleted together.

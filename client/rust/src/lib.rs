@@ -43,7 +43,7 @@ mod watch;
 pub use nodeward_api::v1 as api;
 pub use tonic::Code;
 
-pub use crate::change::{Change, Changed, DeleteOptions, Patch, Selection};
+pub use crate::change::{Change, Changed, CordonOptions, DeleteOptions, Patch, Selection, UncordonOptions};
 pub use crate::client::{Client, ReadOptions};
 #[cfg(feature = "config")]
 pub use crate::config::{Config, Context};

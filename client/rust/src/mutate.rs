@@ -8,26 +8,50 @@ use crate::api::{
     CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, Node, PatchNodeRequest,
     UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest,
 };
-use crate::change::{Change, Changed, DeleteOptions, Identified, Patch, Selection};
+use crate::change::{Change, Changed, CordonOptions, DeleteOptions, Identified, Patch, Selection, UncordonOptions};
 use crate::client::{Client, Service, mask};
 use crate::error::{Error, TRACE_ID};
 use crate::name::{node_id, resource_name};
 
 /// All of them fail with the server's error, or with the last one of the attempts to reach it.
 impl Client {
-    /// Keeps new pods off a node. Pods that run on it go on running.
+    /// Keeps new pods off a node until the caller uncordons it. Pods that run on it go on running.
     pub async fn cordon(&self, name: &str, change: Change) -> Result<Changed<Node>, Error> {
+        self.cordon_with(name, CordonOptions::default(), change).await
+    }
+
+    /// As [`cordon`](Self::cordon), for somebody else or until a certain time.
+    pub async fn cordon_with(
+        &self,
+        name: &str,
+        options: CordonOptions,
+        change: Change,
+    ) -> Result<Changed<Node>, Error> {
         let Identified { request_id, etag, validate_only, reason } = change.identified();
-        let id = request_id.clone();
-        let request = CordonNodeRequest { name: resource_name(name), request_id, etag, validate_only, reason };
+        let (id, name) = (request_id.clone(), resource_name(name));
+        let CordonOptions { owner, expire_time } = options;
+        let expire_time = expire_time.map(Into::into);
+        let request = CordonNodeRequest { name, request_id, etag, validate_only, reason, owner, expire_time };
         self.change(id, request, |mut service, request| async move { service.cordon_node(request).await }).await
     }
 
-    /// Lets new pods be scheduled on a node again.
+    /// Lets new pods be scheduled on a node again, as far as the caller is concerned: it stays cordoned while others want
+    /// it to be.
     pub async fn uncordon(&self, name: &str, change: Change) -> Result<Changed<Node>, Error> {
+        self.uncordon_with(name, UncordonOptions::default(), change).await
+    }
+
+    /// As [`uncordon`](Self::uncordon), for somebody else or for all.
+    pub async fn uncordon_with(
+        &self,
+        name: &str,
+        options: UncordonOptions,
+        change: Change,
+    ) -> Result<Changed<Node>, Error> {
         let Identified { request_id, etag, validate_only, reason } = change.identified();
-        let id = request_id.clone();
-        let request = UncordonNodeRequest { name: resource_name(name), request_id, etag, validate_only, reason };
+        let (id, name) = (request_id.clone(), resource_name(name));
+        let UncordonOptions { owner, take_over } = options;
+        let request = UncordonNodeRequest { name, request_id, etag, validate_only, reason, owner, take_over };
         self.change(id, request, |mut service, request| async move { service.uncordon_node(request).await }).await
     }
 

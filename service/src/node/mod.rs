@@ -2,6 +2,7 @@
 //!
 //! Everything here is a pure function of its arguments: no tonic, no I/O.
 
+pub mod claim;
 pub mod convert;
 mod etag;
 pub mod filter;

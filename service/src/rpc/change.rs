@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
 use nodeward_api::v1;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 use tonic::{Request, Response};
 use tracing::Instrument;
@@ -115,45 +114,6 @@ pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>)
     .await
 }
 
-pub(super) async fn cordon(
-    rpc: &NodeRpc,
-    request: Request<v1::CordonNodeRequest>,
-) -> Result<Response<v1::Node>, Error> {
-    let (call, request, violations) = begin(request)?;
-    set_unschedulable(rpc, call, violations, &request.name, true).await
-}
-
-pub(super) async fn uncordon(
-    rpc: &NodeRpc,
-    request: Request<v1::UncordonNodeRequest>,
-) -> Result<Response<v1::Node>, Error> {
-    let (call, request, violations) = begin(request)?;
-    set_unschedulable(rpc, call, violations, &request.name, false).await
-}
-
-async fn set_unschedulable(
-    rpc: &NodeRpc,
-    call: Call,
-    mut violations: Violations,
-    name: &str,
-    unschedulable: bool,
-) -> Result<Response<v1::Node>, Error> {
-    let name = violations.take(NodeName::from_resource_name(name, "name"));
-    let Some(name) = name.filter(|_| violations.0.is_empty()) else { return Err(violations.into()) };
-    let right = if unschedulable { rights::CORDON_NODE } else { rights::UNCORDON_NODE };
-    let permission = right.on(name.as_str());
-    carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
-        let plan = |current: &Node| {
-            let now = current.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
-            // null, as kubectl uncordon sends it: the field's absence is its default.
-            let value = if unschedulable { Value::Bool(true) } else { Value::Null };
-            Ok((now != unschedulable).then(|| json!({"spec": {"unschedulable": value}})))
-        };
-        mutator.update(&mutation, name.as_str(), Subresource::Main, plan).await
-    })
-    .await
-}
-
 pub(super) async fn delete(rpc: &NodeRpc, request: Request<v1::DeleteNodeRequest>) -> Result<Response<()>, Error> {
     let (call, request, mut violations) = begin(request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
@@ -218,16 +178,16 @@ pub(super) async fn delete_collection(
 }
 
 /// Who asks for which change.
-struct Call {
+pub(super) struct Call {
     session: Session,
-    mutation: Mutation,
+    pub(super) mutation: Mutation,
     /// The caller's place among the changes in progress, which a change keeps to its end.
     permit: Option<CallPermit>,
     audit: AuditCall,
 }
 
 /// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
-fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error> {
+pub(super) fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error> {
     let mut violations = Violations::default();
     let session = session(&request)?;
     let permit = request.extensions().get::<CallPermit>().cloned();
@@ -252,7 +212,7 @@ fn parse_new_node(node: &v1::Node) -> Result<Node, Violations> {
 }
 
 /// Carries out a change of one node and answers with the node.
-async fn carry_out<F>(
+pub(super) async fn carry_out<F>(
     rpc: &NodeRpc,
     call: Call,
     permission: Permission,

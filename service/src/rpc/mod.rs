@@ -3,6 +3,7 @@
 mod change;
 mod complete;
 mod context;
+mod cordon;
 mod node;
 mod patch;
 mod read;

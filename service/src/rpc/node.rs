@@ -6,7 +6,7 @@ use nodeward_api::v1::node_service_server::NodeService;
 use tonic::{Request, Response, Status};
 
 use super::context::NodeRpc;
-use super::{change, read, watch};
+use super::{change, cordon, read, watch};
 
 #[tonic::async_trait]
 impl NodeService for NodeRpc {
@@ -61,11 +61,11 @@ impl NodeService for NodeRpc {
     }
 
     async fn cordon_node(&self, request: Request<v1::CordonNodeRequest>) -> Result<Response<v1::Node>, Status> {
-        Ok(Box::pin(change::cordon(self, request)).await?)
+        Ok(Box::pin(cordon::cordon(self, request)).await?)
     }
 
     async fn uncordon_node(&self, request: Request<v1::UncordonNodeRequest>) -> Result<Response<v1::Node>, Status> {
-        Ok(Box::pin(change::uncordon(self, request)).await?)
+        Ok(Box::pin(cordon::uncordon(self, request)).await?)
     }
 }
 

@@ -11,6 +11,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::error::Error;
 use crate::node::Violations;
+use crate::node::claim::ClaimError;
 
 /// The domain of all reasons.
 pub const DOMAIN: &str = "nodeward.dev";
@@ -58,6 +59,7 @@ fn code(error: &Error) -> Code {
         Error::ControllerOwnedTaint { .. }
         | Error::PatchTestFailed { .. }
         | Error::CountMismatch { .. }
+        | Error::Claim { .. }
         | Error::Denied { .. }
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
         Error::Throttled { .. }
@@ -102,6 +104,10 @@ fn details(error: &Error) -> ErrorDetails {
         Error::CountMismatch { expected, actual } => {
             let description = format!("{actual} nodes match, {expected} were expected");
             details.add_precondition_failure_violation("COUNT_MISMATCH", "nodes", description);
+        }
+        Error::Claim { node, refusal } => {
+            let description = shorten(&refusal.to_string(), MOST_TEXT);
+            details.add_precondition_failure_violation(error.reason(), format!("nodes/{node}"), description);
         }
         Error::PatchTestFailed { detail } => {
             details.add_precondition_failure_violation("PATCH_TEST", "patch", shorten(detail, MOST_TEXT));
@@ -162,6 +168,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::CountMismatch { expected, actual } => {
             vec![("expected", expected.to_string()), ("actual", actual.to_string())]
         }
+        Error::Claim { node, refusal } => vec![("node", node.clone()), ("detail", refusal.to_string())],
         Error::PartiallyDeleted { deleted, failed } => {
             vec![("deleted", deleted.to_string()), ("failed", failed.join("; "))]
         }
@@ -191,6 +198,10 @@ fn hint(error: &Error) -> &str {
         Error::ControllerOwnedTaint { advice, .. } => advice,
         Error::RequestIdConflict { .. } => "use a new UUID for each new request",
         Error::CountMismatch { .. } => "list with the same filter to see which nodes match now",
+        Error::Claim { refusal: ClaimError::OfOthers(_), .. } => {
+            "ask them, name the owner whose claim it is, or take the node over with take_over"
+        }
+        Error::Claim { refusal: ClaimError::TooMany, .. } => "take claims back that nobody needs any more",
         Error::PartiallyDeleted { .. } => "send the request again with the same request_id to go on",
         Error::Denied { .. } => "ask for the right in Kubernetes' RBAC, or see which admission webhook refused",
         Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
@@ -235,6 +246,7 @@ mod documented;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::claim::Claim;
 
     /// One error of each kind.
     fn all_errors() -> Vec<Error> {
@@ -259,6 +271,11 @@ mod tests {
             Error::ControllerOwnedTaint { key: text(), controller: text(), advice: text() },
             Error::RequestIdConflict { request_id, method: text() },
             Error::CountMismatch { expected: 1, actual: 2 },
+            Error::Claim {
+                node: text(),
+                refusal: ClaimError::OfOthers(vec![Claim { owner: text(), ..Claim::default() }]),
+            },
+            Error::Claim { node: text(), refusal: ClaimError::TooMany },
             Error::PartiallyDeleted { deleted: 1, failed: vec![text()] },
             Error::Denied { message: text() },
             Error::ValidationUnsupported { message: text() },

@@ -1,6 +1,7 @@
 //! The command line: each command's arguments, in kubectl's words where it has them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -32,7 +33,7 @@ pub enum Command {
     /// Keep new pods off nodes
     Cordon(CordonArgs),
     /// Let new pods be scheduled on nodes again
-    Uncordon(CordonArgs),
+    Uncordon(UncordonArgs),
     /// Set and remove labels
     Label(PairsArgs),
     /// Set and remove annotations
@@ -181,6 +182,28 @@ pub struct CordonArgs {
     pub names: Vec<String>,
     #[command(flatten)]
     pub select: SelectArgs,
+    /// For whom they are kept cordoned, for example a team or a job, instead of yourself
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub owner: String,
+    /// For how long, for example 2h; without it until they are uncordoned
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct UncordonArgs {
+    /// The nodes
+    pub names: Vec<String>,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Whose claim is taken back, instead of your own
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub owner: String,
+    /// Make them schedulable whoever keeps them cordoned, with nodeward or without
+    #[arg(long)]
+    pub take_over: bool,
     #[command(flatten)]
     pub change: ChangeArgs,
 }

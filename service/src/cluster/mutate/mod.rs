@@ -138,7 +138,8 @@ fn without_bookkeeping(node: &Node) -> Value {
     let mut node = node.clone();
     node.metadata.managed_fields = None;
     node.metadata.resource_version = None;
-    node.metadata.annotations.iter_mut().for_each(|annotations| annotations.retain(|key, _| !guard::is_own(key)));
+    let is_request = |key: &str| key.starts_with(record::ANNOTATION);
+    node.metadata.annotations.iter_mut().for_each(|annotations| annotations.retain(|key, _| !is_request(key)));
     serde_json::to_value(node).unwrap_or_default()
 }
 

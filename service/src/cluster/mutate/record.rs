@@ -12,7 +12,7 @@ use super::{Mutation, Request, Subresource};
 use crate::error::Error;
 
 /// The annotation that holds the requests of all changes but applies.
-const ANNOTATION: &str = "nodeward.dev/requests";
+pub(super) const ANNOTATION: &str = "nodeward.dev/requests";
 
 /// How many requests a node remembers. Each takes about 120 bytes of the node in every cache of the cluster.
 const REMEMBERED: usize = 16;

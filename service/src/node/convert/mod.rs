@@ -17,11 +17,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use nodeward_api::v1;
 
 use super::name::COLLECTION;
-use super::{NodeName, Violations, state};
+use super::{NodeName, Violations, claim, state};
 
 /// The node as the contract shows it, with all that nodeward derives from it.
 pub fn to_contract(node: &Node) -> v1::Node {
@@ -35,11 +37,12 @@ pub fn to_contract(node: &Node) -> v1::Node {
         etag: etag(metadata.resource_version.as_deref().unwrap_or_default()),
         scheduling_state: state::scheduling_state(node).into(),
         readiness: Some(state::readiness(node)),
+        cordon_claims: claim::claims(node).iter().map(claim_to_contract).collect(),
     }
 }
 
-/// The node as Kubernetes knows it. What the contract derives (`etag`, `scheduling_state`, `readiness`, the numbers of
-/// quantities) is left out; a node without a `name` becomes one without `metadata.name`.
+/// The node as Kubernetes knows it. What the contract derives (`etag`, `scheduling_state`, `readiness`, `cordon_claims`,
+/// the numbers of quantities) is left out; a node without a `name` becomes one without `metadata.name`.
 ///
 /// # Errors
 /// All fields that can't be a node's, with their paths relative to the node: a `name` that is not `nodes/{node}`, times out of
@@ -52,7 +55,7 @@ pub fn from_contract(node: &v1::Node) -> Result<Node, Violations> {
 
 /// As [`from_contract`], for those who need only some of the fields: what can't be a node's is left out and noted.
 pub(in crate::node) fn from_contract_noting(node: &v1::Node, violations: &mut Violations) -> Node {
-    let v1::Node { name, metadata, spec, status, etag: _, scheduling_state: _, readiness: _ } = node;
+    let v1::Node { name, metadata, spec, status, etag: _, scheduling_state: _, readiness: _, cordon_claims: _ } = node;
     let mut metadata =
         metadata.as_ref().map(|metadata| metadata::from_contract(metadata, violations)).unwrap_or_default();
     metadata.name = name_from_contract(name, violations);
@@ -64,6 +67,19 @@ pub(in crate::node) fn from_contract_noting(node: &v1::Node, violations: &mut Vi
 /// The etag of a node at this resource version: a strong entity tag (RFC 9110), empty if there is no version.
 pub fn etag(resource_version: &str) -> String {
     if resource_version.is_empty() { String::new() } else { format!("\"{resource_version}\"") }
+}
+
+fn claim_to_contract(claim: &claim::Claim) -> v1::CordonClaim {
+    let claim::Claim { owner, reason, since, expires, operation } = claim;
+    let to_time = |timestamp: Timestamp| time::to_contract(&Time(timestamp));
+    v1::CordonClaim {
+        owner: owner.clone(),
+        is_foreign: claim.is_foreign(),
+        reason: reason.clone(),
+        since_time: since.map(to_time),
+        expire_time: expires.map(to_time),
+        operation: operation.clone(),
+    }
 }
 
 fn name_from_contract(name: &str, violations: &mut Violations) -> Option<String> {

@@ -122,7 +122,7 @@ fn encoded(node: &Node) -> Vec<u8> {
 fn is_asked(changed: &str, paths: &[&str]) -> bool {
     // What nodeward derives follows what it is derived from.
     let changed = match changed {
-        "scheduling_state" => "spec.unschedulable",
+        "scheduling_state" | "cordon_claims" => "spec.unschedulable",
         "readiness.state" | "readiness.since_time" | "readiness.reason" | "readiness.message" => {
             "status.conditions.Ready"
         }
