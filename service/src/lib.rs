@@ -15,6 +15,7 @@ pub mod cluster;
 mod error;
 mod grpc_timeout;
 pub mod node;
+pub mod operation;
 pub mod rpc;
 mod run;
 pub mod server;

@@ -54,6 +54,11 @@ impl Caller {
 }
 
 impl Credential {
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Certificate, Self::KubernetesToken, Self::OidcToken].into_iter().find(|known| known.as_str() == name)
+    }
+
     /// The name for records and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,0 +1,13 @@
+//! Durable operations: what takes longer than a call, and must go on whatever happens to the server or to its caller.
+//!
+//! An operation is a custom resource, `NodeOperation`. Its spec says what is to be done, in whose name and why, and is
+//! written when it is asked for; its status says how far it has come, and is written by the one server that carries it out.
+//! All else is derived from the cluster as it is: a server that takes an operation over needs nothing that another one
+//! knew.
+
+mod record;
+
+pub use record::{
+    Cancel, Cordon, CordonState, Drain, NodeIdentity, NodeOperation, OperationFailure, OperationSpec, OperationStatus,
+    PodRecord, PodState, Requester, State,
+};

@@ -1,0 +1,326 @@
+//! The custom resource of an operation.
+
+use jiff::Timestamp;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::caller::{Caller, Credential, Principal};
+
+/// What is to be done. Written when it is asked for; only `cancel` is written later.
+#[derive(Clone, Debug, Default, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "nodeward.dev",
+    version = "v1",
+    kind = "NodeOperation",
+    plural = "nodeoperations",
+    status = "OperationStatus",
+    doc = "An operation of nodeward, such as a drain. Written by nodeward alone: it carries the identity of whoever asked.",
+    printcolumn(name = "Node", type_ = "string", json_path = ".spec.node.name"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationSpec {
+    /// The node that it is about.
+    pub node: NodeIdentity,
+    /// That the node is to be drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+    /// In whose name it is carried out.
+    pub requester: Requester,
+    /// The id of the request, if it had one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    /// Stands for all else that the request held.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_digest: String,
+    /// Why, in the requester's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The id of the request's audit records.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub audit_id: String,
+    /// The trace context of the request, in the form of the header `traceparent`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace_parent: String,
+    /// That it is to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
+}
+
+/// Which node: one that is made anew under the name is another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeIdentity {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// How a node is to be drained.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// The policy.
+    #[schemars(schema_with = "any_object")]
+    pub policy: Value,
+}
+
+/// Who asked for it, as Kubernetes knows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Requester {
+    /// The user name. Empty for the server itself.
+    #[serde(default)]
+    pub username: String,
+    /// The groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// How they showed who they are.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub credential: String,
+}
+
+/// That an operation is to end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancel {
+    /// Who asked for that.
+    pub username: String,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+}
+
+/// How far an operation has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OperationStatus {
+    /// How far.
+    pub state: State,
+    /// More in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The number of the event that `state` and `message` were the news of.
+    pub state_sequence: i64,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_time: Option<Timestamp>,
+    /// The number of the last event.
+    pub sequence: i64,
+    /// The server that carries it out.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub holder: String,
+    /// The term of that server: one of a lower term has been replaced, and its writes are refused.
+    pub term: i64,
+    /// When it began to be carried out, whichever server did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<Timestamp>,
+    /// What holds for the node's cordon.
+    pub cordon: Cordon,
+    /// The pods that it has to do with, each where it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<PodRecord>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<OperationFailure>,
+}
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum State {
+    /// No server has begun to carry it out.
+    #[default]
+    Pending,
+    /// It is being carried out.
+    Running,
+    /// All that is left is blocked.
+    Blocked,
+    /// It waits for somebody, as its policy says.
+    Paused,
+    /// It was asked to end, and what it began is ending.
+    Cancelling,
+    /// It has reached its end.
+    Succeeded,
+    /// It has ended without.
+    Failed,
+    /// It has ended as it was asked to.
+    Cancelled,
+}
+
+/// What holds for the cordon of the node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Cordon {
+    /// What holds.
+    pub state: CordonState,
+    /// Who changed it last, if it was not the operation itself: a field manager.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub manager: String,
+    /// The number of the event that this was the news of.
+    pub sequence: i64,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+}
+
+/// Whose cordon it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CordonState {
+    /// The node is not cordoned yet.
+    #[default]
+    None,
+    /// The operation has cordoned it.
+    Own,
+    /// Somebody had cordoned it before.
+    Foreign,
+    /// Somebody has made it schedulable meanwhile.
+    Lifted,
+    /// The operation has ended and left its cordon.
+    Left,
+    /// The operation has ended and taken its cordon away.
+    Released,
+}
+
+/// Where a pod is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodRecord {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Where it is.
+    pub state: PodState,
+    /// The number of the event that this was the news of.
+    pub sequence: i64,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    /// How often its removal was tried.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempt: i32,
+    /// When it is tried again at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt_time: Option<Timestamp>,
+    /// What keeps it.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    #[schemars(schema_with = "any_object")]
+    pub blocker: Value,
+}
+
+/// Where a pod is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PodState {
+    /// Its turn has not come.
+    #[default]
+    Pending,
+    /// It is being evicted or deleted.
+    Removing,
+    /// Something keeps it from being removed.
+    Blocked,
+    /// It is ending.
+    Terminating,
+    /// It is gone.
+    Gone,
+    /// It stays.
+    Kept,
+    /// It is left, and the operation is over.
+    Failed,
+}
+
+/// Why an operation failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OperationFailure {
+    /// The number of the gRPC code.
+    pub code: i32,
+    /// The reason, as in docs/errors.md.
+    pub reason: String,
+    /// In words.
+    pub message: String,
+}
+
+impl State {
+    /// Whether it has ended.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl Requester {
+    /// The caller who asks.
+    pub fn of(caller: &Caller) -> Self {
+        match caller {
+            Caller::Server => Self::default(),
+            Caller::User(principal) => Self {
+                username: principal.username.clone(),
+                groups: principal.groups.clone(),
+                credential: principal.credential.as_str().to_owned(),
+            },
+        }
+    }
+
+    /// The caller in whose name it is carried out. Their credential has been shown once; whether they still may is asked
+    /// of Kubernetes each time.
+    pub fn caller(&self) -> Caller {
+        if self.username.is_empty() {
+            return Caller::Server;
+        }
+        let (username, groups) = (self.username.clone(), self.groups.clone());
+        let credential = Credential::named(&self.credential).unwrap_or(Credential::Certificate);
+        Caller::User(Principal { username, groups, credential, expires: None }.into())
+    }
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// An object that only nodeward looks into.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::CustomResourceExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_in_the_deployment_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crd/nodeoperations.yaml");
+        let expected = format!("{HEAD}{}", serde_saphyr::to_string(&NodeOperation::crd()).unwrap());
+        if std::env::var_os("NODEWARD_WRITE_CRD").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            found == expected,
+            "bring it up to date: NODEWARD_WRITE_CRD=1 cargo test -p nodeward-server the_definition"
+        );
+    }
+
+    const HEAD: &str = "# Made from service/src/operation/record.rs, and held to it by a test there.\n";
+
+    #[test]
+    fn whoever_asked_is_known_again() {
+        let principal = Principal {
+            username: "alice".to_owned(),
+            groups: vec!["fleet".to_owned()],
+            credential: Credential::OidcToken,
+            expires: None,
+        };
+        for caller in [Caller::Server, Caller::User(principal.into())] {
+            assert_eq!(Requester::of(&caller).caller(), caller);
+        }
+    }
+}
