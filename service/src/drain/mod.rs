@@ -7,6 +7,7 @@
 //!
 //! A plan is a forecast, not a promise: whoever carries it out decides again from what the cluster is then.
 
+mod blocker;
 mod budget;
 mod classify;
 mod duration;
@@ -18,13 +19,16 @@ mod kubectl;
 mod labels;
 mod plan;
 mod policy;
+mod progress;
 mod reason;
 mod rule;
+mod step;
 mod summary;
 
 #[cfg(test)]
 mod tests;
 
+pub use blocker::Blocker;
 pub use budget::{
     BudgetCheck, BudgetFault, BudgetName, BudgetNumbers, BudgetVerdict, Exemption, UnreadyPod, UnreadyState,
 };
@@ -40,6 +44,8 @@ pub use policy::{
     AtDeadline, BudgetOverride, DaemonSetPods, DrainPolicy, EmptyDirData, OrphanedDaemonSetPods, PodOrdering, Removal,
     UnmanagedPods, UnreachableNode,
 };
+pub use progress::{PodProgress, PodState};
 pub use reason::{Effect, Finding, Reason};
 pub use rule::{DRAIN_LABEL, PodRule, PodRuleSelector, RuleBehavior};
+pub use step::{Outlook, RemovalOrder, Situation, Step};
 pub use summary::{Refusal, Totals, Warning};

@@ -17,10 +17,10 @@ use crate::caller::{Caller, Credential, Principal};
     plural = "nodeoperations",
     status = "OperationStatus",
     doc = "An operation of nodeward, such as a drain. Written by nodeward alone: it carries the identity of whoever asked.",
-    printcolumn(name = "Node", type_ = "string", json_path = ".spec.node.name"),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
-    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Node", "type": "string", "jsonPath": ".spec.node.name"}"#,
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
+    printcolumn = r#"{"name": "Requester", "type": "string", "jsonPath": ".spec.requester.username"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OperationSpec {

@@ -29,6 +29,8 @@ pub struct PodFacts {
     pub is_mirror: bool,
     /// Since when it is being removed, if it is.
     pub terminating: Option<Terminating>,
+    /// What must be done before it may go, whoever removes it (`metadata.finalizers`).
+    pub finalizers: Vec<String>,
     /// The names of its volumes whose contents are lost with it (`emptyDir`, in memory or not).
     pub empty_dirs: Vec<String>,
     /// Its priority. 0 if it has none.
@@ -78,6 +80,7 @@ impl PodFacts {
             is_ready: is_ready(pod),
             is_mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)),
             terminating: Terminating::of(pod),
+            finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
             empty_dirs: volumes.iter().filter(|it| it.empty_dir.is_some()).map(|it| it.name.clone()).collect(),
             priority: spec.and_then(|spec| spec.priority).unwrap_or(0),
             priority_class: spec.and_then(|spec| spec.priority_class_name.clone()).filter(|class| !class.is_empty()),

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use k8s_openapi::api::core::v1::Pod;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A pod. Its name alone is not enough: a StatefulSet gives the replacement the same one, perhaps on another node.
 ///
 /// In the order of namespaces, names and uids.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PodReference {
     /// Its namespace.
     pub namespace: String,

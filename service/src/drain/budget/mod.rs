@@ -13,6 +13,7 @@ mod rounds;
 use std::fmt;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use serde::{Deserialize, Serialize};
 
 use crate::pod::{PodFacts, PodReference};
 
@@ -20,7 +21,7 @@ pub(super) use coverage::Coverage;
 pub(super) use rounds::{Asked, Candidate, simulate};
 
 /// A PodDisruptionBudget.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BudgetName {
     /// Its namespace.
     pub namespace: String,
@@ -40,6 +41,19 @@ impl BudgetName {
 }
 
 /// As kubectl writes it: `namespace/name`.
+impl fmt::Display for BudgetFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Negative => f.write_str("it allows a negative number of disruptions"),
+            Self::TooManyDisruptedPods => {
+                f.write_str("too many evictions that it granted have not been seen to happen")
+            }
+            Self::SyncFailed { message } => write!(f, "Kubernetes cannot compute it: {message}"),
+            Self::CountsNoPods => f.write_str("it counts on no pod, although it covers this one"),
+        }
+    }
+}
+
 impl fmt::Display for BudgetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -47,7 +61,7 @@ impl fmt::Display for BudgetName {
 }
 
 /// The numbers of a budget, as its status has them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetNumbers {
     /// Which budget.
     pub budget: BudgetName,

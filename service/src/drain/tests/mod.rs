@@ -9,4 +9,5 @@ mod hash;
 mod kubectl;
 mod order;
 mod properties;
+mod step;
 mod time;

@@ -1,0 +1,198 @@
+//! What keeps a pod from going, with what somebody needs to know to do something about it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{BudgetNumbers, BudgetVerdict};
+use crate::pod::PodReference;
+
+/// How many unready pods are named.
+const MOST_PODS: usize = 10;
+
+/// The longest message of somebody else that is kept, in characters: blockers of many pods stand in one object.
+const LONGEST_MESSAGE: usize = 240;
+
+/// What keeps a pod from going.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all_fields = "camelCase")]
+pub enum Blocker {
+    /// Its budget does not let it go now.
+    Budget {
+        /// The budget.
+        budget: BudgetNumbers,
+        /// Whether it lets none go even if all pods are healthy.
+        never: bool,
+        /// Pods that the budget counts on but that are not healthy: the first of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unready: Vec<PodReference>,
+    },
+    /// Its budget was changed, and its controller has not taken that into account yet.
+    BudgetUnprocessed {
+        /// The budget, as `namespace/name`.
+        budget: String,
+    },
+    /// Something is wrong with its budget, or Kubernetes has not said what keeps it from letting the pod go.
+    BudgetFault {
+        /// The budget, as `namespace/name`, if it is known.
+        budget: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Several budgets cover it, and Kubernetes then evicts it under none.
+    SeveralBudgets {
+        /// The budgets, as `namespace/name`.
+        budgets: Vec<String>,
+    },
+    /// The apiserver has too much to do.
+    Throttled,
+    /// Its namespace is being deleted, and it with it.
+    NamespaceTerminating,
+    /// RBAC or admission refuses.
+    Denied {
+        /// Kubernetes' words.
+        message: String,
+    },
+    /// It has time left to end.
+    GracePeriod {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Its time is over, and it has not gone: its finalizers or its kubelet keep it.
+    Overdue {
+        /// Since when.
+        since: Timestamp,
+        /// Its finalizers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        finalizers: Vec<String>,
+    },
+    /// It has not finished by itself yet.
+    NotCompleted,
+    /// Pods whose turn is earlier are not gone yet.
+    EarlierTurn {
+        /// How many.
+        pods: usize,
+    },
+    /// The policy refuses to touch it. It came when the drain had begun.
+    Refused {
+        /// Why.
+        message: String,
+    },
+    /// The apiserver can't be reached or fails.
+    Unavailable {
+        /// How.
+        message: String,
+    },
+}
+
+impl Blocker {
+    /// What the budgets that cover a pod have against its eviction, if anything.
+    pub fn of_budgets(verdict: &BudgetVerdict, covering: &[super::BudgetName]) -> Option<Self> {
+        let names = || covering.iter().map(ToString::to_string).collect();
+        Some(match verdict {
+            BudgetVerdict::NotAsked
+            | BudgetVerdict::Unprotected
+            | BudgetVerdict::Exempt { .. }
+            | BudgetVerdict::Now { .. } => return None,
+            BudgetVerdict::Waits { budget, held_by } => {
+                let unready = held_by.iter().take(MOST_PODS).map(|pod| pod.reference.clone()).collect();
+                Self::Budget { budget: budget.clone(), never: false, unready }
+            }
+            BudgetVerdict::Never { budget } => {
+                Self::Budget { budget: budget.clone(), never: true, unready: Vec::new() }
+            }
+            BudgetVerdict::Several => Self::SeveralBudgets { budgets: names() },
+            BudgetVerdict::NotProcessed { budget, .. } => Self::BudgetUnprocessed { budget: budget.to_string() },
+            BudgetVerdict::Faulty { budget, fault } => {
+                Self::BudgetFault { budget: budget.budget.to_string(), message: short(&fault.to_string()) }
+            }
+        })
+    }
+
+    /// That Kubernetes refused.
+    pub fn denied(message: &str) -> Self {
+        Self::Denied { message: short(message) }
+    }
+
+    /// That Kubernetes can't be reached or fails.
+    pub fn unavailable(message: &str) -> Self {
+        Self::Unavailable { message: short(message) }
+    }
+
+    /// Whether it was concluded from the budgets as they are known here, not from an answer of Kubernetes: once it does not
+    /// hold any more the pod can go at once.
+    pub fn is_foreseen(&self) -> bool {
+        matches!(self, Self::Budget { .. } | Self::BudgetUnprocessed { .. } | Self::SeveralBudgets { .. })
+    }
+
+    /// Whether it goes away by itself, with time alone.
+    pub fn passes(&self) -> bool {
+        use Blocker::*;
+        matches!(self, GracePeriod { .. } | EarlierTurn { .. } | Throttled | BudgetUnprocessed { .. })
+    }
+
+    /// What can be done about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Budget { never: true, .. } => {
+                "the budget asks for as many healthy pods as there are: relax it, add replicas, or override it"
+            }
+            Self::Budget { .. } => "make the unready pods ready, add replicas, relax the budget, or override it",
+            Self::BudgetUnprocessed { .. } => "see whether the controller manager runs, if it stays so",
+            Self::BudgetFault { .. } => "mend the budget, or override it",
+            Self::SeveralBudgets { .. } => "leave one budget that covers the pod, or override all of them",
+            Self::Throttled => "the apiserver asks to slow down; nothing is to be done",
+            Self::NamespaceTerminating => "the pod goes with its namespace; nothing is to be done",
+            Self::Denied { .. } => "give whoever drains the right to evict pods, or see which webhook refuses",
+            Self::GracePeriod { .. } => "the pod ends by itself; a shorter grace period can be asked for",
+            Self::Overdue { finalizers, .. } if !finalizers.is_empty() => {
+                "see to what its finalizers wait for, or remove them"
+            }
+            Self::Overdue { .. } => "see whether the node's kubelet answers",
+            Self::NotCompleted => "the pod ends by itself when its work is done",
+            Self::EarlierTurn { .. } => "it is removed when the pods before it are gone",
+            Self::Refused { .. } => "remove the pod by hand, or cancel and drain with a policy that allows it",
+            Self::Unavailable { .. } => "it is tried again; see whether the apiserver is well",
+        }
+    }
+}
+
+/// With names and numbers, for people.
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget { budget, unready, .. } => {
+                let BudgetNumbers { budget, healthy, desired, .. } = budget;
+                write!(f, "budget {budget} needs {desired} healthy pods and has {healthy}")?;
+                let names: Vec<String> = unready.iter().map(ToString::to_string).collect();
+                if names.is_empty() { Ok(()) } else { write!(f, "; not ready: {}", names.join(", ")) }
+            }
+            Self::BudgetUnprocessed { budget } => write!(f, "budget {budget} was changed and is being processed"),
+            Self::BudgetFault { budget, message } if budget.is_empty() => write!(f, "its budget: {message}"),
+            Self::BudgetFault { budget, message } => write!(f, "budget {budget}: {message}"),
+            Self::SeveralBudgets { budgets } => write!(f, "several budgets cover it: {}", budgets.join(", ")),
+            Self::Throttled => f.write_str("the apiserver asks to slow down"),
+            Self::NamespaceTerminating => f.write_str("its namespace is being deleted"),
+            Self::Denied { message } => write!(f, "Kubernetes refuses: {message}"),
+            Self::GracePeriod { until } => write!(f, "it has until {until:.0} to end"),
+            Self::Overdue { since, finalizers } if finalizers.is_empty() => {
+                write!(f, "it should have ended at {since:.0}")
+            }
+            Self::Overdue { since, finalizers } => {
+                write!(f, "it should have ended at {since:.0}; finalizers: {}", finalizers.join(", "))
+            }
+            Self::NotCompleted => f.write_str("it has not finished yet"),
+            Self::EarlierTurn { pods } => write!(f, "{pods} pods go before it"),
+            Self::Refused { message } => write!(f, "the policy refuses: {message}"),
+            Self::Unavailable { message } => write!(f, "the apiserver fails: {message}"),
+        }
+    }
+}
+
+fn short(message: &str) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
+    }
+}

@@ -1,0 +1,92 @@
+//! Where the pods of a drain are: what is kept of each while the drain goes on, by whichever server.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::Blocker;
+use crate::pod::PodReference;
+
+/// How long after a refusal a removal is tried again: as long as it has been refused so far, within these bounds. A budget that
+/// opens does not wait for that.
+const BACKOFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
+/// Where a pod is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodProgress {
+    /// Which pod.
+    pub pod: PodReference,
+    /// Where it is.
+    pub state: PodState,
+    /// The number of the event that this was the news of.
+    pub sequence: i64,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How often its removal was tried.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempts: u32,
+    /// Before when it is not tried again, unless what blocked it has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<Timestamp>,
+    /// What keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub blocker: Option<Blocker>,
+}
+
+/// Where a pod is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PodState {
+    /// Nothing has been done about it yet.
+    #[default]
+    Pending,
+    /// Something keeps it from being removed.
+    Blocked,
+    /// It is ending.
+    Terminating,
+    /// It is gone.
+    Gone,
+    /// It stays.
+    Kept,
+}
+
+impl PodProgress {
+    /// A pod about which nothing has been done.
+    pub fn of(pod: &PodReference) -> Self {
+        Self { pod: pod.clone(), ..Self::default() }
+    }
+
+    /// The same pod after its removal was refused.
+    pub fn refused(&self, blocker: Blocker, retry_after: Option<Duration>, now: Timestamp) -> Self {
+        let attempts = self.attempts.saturating_add(1);
+        let [shortest, longest] = BACKOFF;
+        let backoff = shortest.saturating_mul(1 << (attempts - 1).min(8)).min(longest);
+        let wait = SignedDuration::try_from(retry_after.unwrap_or(backoff)).unwrap_or(SignedDuration::MAX);
+        let next_attempt = Some(now.saturating_add(wait).unwrap_or(Timestamp::MAX));
+        Self { state: PodState::Blocked, attempts, next_attempt, blocker: Some(blocker), ..self.clone() }
+    }
+
+    /// The same pod after its removal was begun.
+    pub fn accepted(&self) -> Self {
+        let attempts = self.attempts.saturating_add(1);
+        Self { state: PodState::Terminating, attempts, next_attempt: None, blocker: None, ..self.clone() }
+    }
+
+    /// Whether somebody who follows the drain would want to know of the change from `before`.
+    pub fn is_news(&self, before: &Self) -> bool {
+        (self.state, self.attempts, &self.blocker) != (before.state, before.attempts, &before.blocker)
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// An object that only nodeward looks into.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true})
+}

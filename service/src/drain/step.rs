@@ -1,0 +1,237 @@
+//! One step of a drain: from what the cluster is now, and what was tried before, to what is done next.
+//!
+//! It is level-triggered. Nothing is concluded from what was done, all from what is there: a pod is gone when it is not there,
+//! and is ending when Kubernetes says so. Whoever takes a drain over after a crash takes the same step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Action, AtDeadline, Blocker, DrainPlan, DrainPolicy, PodPlan, PodProgress, PodState, Removal};
+use crate::pod::PodReference;
+
+/// How often Kubernetes is asked to evict a pod whose budgets, as far as they are known here, do not let it go.
+const PROBE: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a step is decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What a drain that began now would do.
+    pub plan: &'a DrainPlan,
+    /// The policy.
+    pub policy: &'a DrainPolicy,
+    /// Where the pods were.
+    pub progress: &'a [PodProgress],
+    /// The uids of the pods whose removal has been sent and not been answered.
+    pub in_flight: &'a BTreeSet<String>,
+    /// When the drain must be over, if it must.
+    pub deadline: Option<Timestamp>,
+    /// Whether no further pod is to be removed for now: somebody made the node schedulable, or the drain is to end.
+    pub is_held: bool,
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+/// What is done next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Where all pods are now.
+    pub progress: Vec<PodProgress>,
+    /// The pods whose removal is to be sent now.
+    pub removals: Vec<RemovalOrder>,
+    /// When to take the next step, if nothing changes before.
+    pub wake: Option<Timestamp>,
+    /// How the drain stands.
+    pub outlook: Outlook,
+}
+
+/// That a pod is to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovalOrder {
+    /// Which pod.
+    pub pod: PodReference,
+    /// How.
+    pub removal: Removal,
+    /// How many seconds it is given to end. None: as many as it asks for itself.
+    pub grace_seconds: Option<u64>,
+}
+
+/// How a drain stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outlook {
+    /// Pods are going.
+    #[default]
+    Working,
+    /// Everything that is left is blocked, by something that time alone does not mend.
+    Blocked,
+    /// No pod is left that is to go.
+    Empty,
+    /// The deadline has passed, and pods are left.
+    Late,
+}
+
+impl Situation<'_> {
+    /// The next step.
+    pub fn step(&self) -> Step {
+        let before: BTreeMap<&str, &PodProgress> =
+            self.progress.iter().map(|progress| (progress.pod.uid.as_str(), progress)).collect();
+        let mut step = Step::default();
+        let mut room = self.room();
+        for pod in &self.plan.pods {
+            let reference = &pod.facts.reference;
+            let was =
+                before.get(reference.uid.as_str()).map_or_else(|| PodProgress::of(reference), |was| (*was).clone());
+            match self.place(pod, &was, &mut step.wake) {
+                Some(now) => step.progress.push(now),
+                None => {
+                    if room > 0 && !self.is_held {
+                        room -= 1;
+                        step.removals.push(self.order(pod));
+                    }
+                    step.progress.push(PodProgress { state: PodState::Pending, blocker: None, ..was });
+                }
+            }
+        }
+        step.progress.extend(self.gone());
+        step.outlook = self.outlook(&step);
+        step
+    }
+
+    /// Where a pod is; `None` if it can be removed now.
+    fn place(&self, pod: &PodPlan, was: &PodProgress, wake: &mut Option<Timestamp>) -> Option<PodProgress> {
+        let at = |state, blocker| Some(PodProgress { state, blocker, next_attempt: None, ..was.clone() });
+        if self.in_flight.contains(&was.pod.uid) {
+            return Some(was.clone());
+        }
+        if let Some(terminating) = &pod.facts.terminating
+            && pod.verdict.action != Action::Skip
+        {
+            return at(PodState::Terminating, Some(self.ending(pod, terminating.grace_until, wake)));
+        }
+        match self.action(pod, wake) {
+            Action::Skip => at(PodState::Kept, None),
+            Action::Refuse => {
+                let reasons = pod.verdict.findings.iter().filter(|finding| finding.effect == super::Effect::Refuse);
+                let message = reasons.map(|finding| finding.reason.to_string()).collect::<Vec<_>>().join("; ");
+                at(PodState::Blocked, Some(Blocker::Refused { message }))
+            }
+            _ if self.pods_before(pod) > 0 => {
+                at(PodState::Pending, Some(Blocker::EarlierTurn { pods: self.pods_before(pod) }))
+            }
+            Action::WaitForCompletion => at(PodState::Blocked, Some(Blocker::NotCompleted)),
+            action => self.removable(pod, was, action, wake),
+        }
+    }
+
+    /// As [`place`](Self::place), of a pod whose turn it is.
+    fn removable(
+        &self,
+        pod: &PodPlan,
+        was: &PodProgress,
+        action: Action,
+        wake: &mut Option<Timestamp>,
+    ) -> Option<PodProgress> {
+        let budgets = Blocker::of_budgets(&pod.budgets.verdict, &pod.budgets.covering);
+        let budgets = budgets.filter(|_| action == Action::Evict);
+        let next = match &budgets {
+            // Its budgets have opened.
+            None if was.blocker.as_ref().is_some_and(Blocker::is_foreseen) => None,
+            None => was.next_attempt,
+            // Kubernetes' word counts, not ours: it is asked from time to time.
+            Some(_) => was.next_attempt.or_else(|| self.now.checked_add(PROBE).ok()),
+        };
+        let Some(next) = next.filter(|next| *next > self.now) else {
+            return None;
+        };
+        *wake = earlier(*wake, next);
+        let blocker = budgets.or_else(|| was.blocker.clone());
+        Some(PodProgress { state: PodState::Blocked, blocker, next_attempt: Some(next), ..was.clone() })
+    }
+
+    /// What keeps a pod that is ending.
+    fn ending(&self, pod: &PodPlan, until: Timestamp, wake: &mut Option<Timestamp>) -> Blocker {
+        if until > self.now {
+            *wake = earlier(*wake, until);
+            return Blocker::GracePeriod { until };
+        }
+        Blocker::Overdue { since: until, finalizers: pod.facts.finalizers.clone() }
+    }
+
+    /// What is done with a pod, the deadline considered.
+    fn action(&self, pod: &PodPlan, wake: &mut Option<Timestamp>) -> Action {
+        let action = pod.verdict.action;
+        let ends_by_deletion = matches!(action, Action::Evict | Action::WaitForCompletion);
+        let Some(cutoff) = self.cutoff(pod).filter(|_| ends_by_deletion) else { return action };
+        if self.now >= cutoff {
+            return Action::Delete;
+        }
+        *wake = earlier(*wake, cutoff);
+        action
+    }
+
+    /// When a pod is deleted, so that its grace period ends with the deadline.
+    fn cutoff(&self, pod: &PodPlan) -> Option<Timestamp> {
+        let deadline = self.deadline.filter(|_| self.policy.at_deadline == AtDeadline::Delete)?;
+        let grace = SignedDuration::from_secs(i64::try_from(pod.grace_seconds).unwrap_or(i64::MAX));
+        Some(deadline.checked_sub(grace).unwrap_or(Timestamp::MIN))
+    }
+
+    /// How a pod is removed.
+    fn order(&self, pod: &PodPlan) -> RemovalOrder {
+        let action = self.action(pod, &mut None);
+        let removal = if action == Action::Delete { Removal::Delete } else { Removal::Evict };
+        let is_late = self.cutoff(pod).is_some_and(|cutoff| self.now >= cutoff);
+        let left = self.deadline.map(|deadline| deadline.duration_since(self.now).as_secs().max(1).unsigned_abs());
+        let grace_seconds = match left {
+            // Never 0: a pod that is killed at once may run on where it can't be seen.
+            Some(left) if is_late => Some(pod.grace_seconds.min(left).max(1)),
+            _ => self.policy.grace_period_seconds.map(u64::from),
+        };
+        RemovalOrder { pod: pod.facts.reference.clone(), removal, grace_seconds }
+    }
+
+    /// How many pods go before this one.
+    fn pods_before(&self, pod: &PodPlan) -> usize {
+        let is_before = |other: &&PodPlan| other.group.is_some() && other.group < pod.group;
+        if pod.group.is_none() { 0 } else { self.plan.pods.iter().filter(is_before).count() }
+    }
+
+    /// How many more pods may be on their way out.
+    fn room(&self) -> usize {
+        let Some(most) = self.policy.parallelism else { return usize::MAX };
+        let is_going =
+            |pod: &&PodPlan| pod.facts.terminating.is_some() || self.in_flight.contains(&pod.facts.reference.uid);
+        let going = self.plan.pods.iter().filter(is_going).count();
+        usize::try_from(most.get()).unwrap_or(usize::MAX).saturating_sub(going)
+    }
+
+    /// The pods that are not on the node any more.
+    fn gone(&self) -> Vec<PodProgress> {
+        let there: BTreeSet<&str> = self.plan.pods.iter().map(|pod| pod.facts.reference.uid.as_str()).collect();
+        let gone = self.progress.iter().filter(|was| !there.contains(was.pod.uid.as_str()));
+        gone.map(|was| PodProgress { state: PodState::Gone, blocker: None, next_attempt: None, ..was.clone() })
+            .collect()
+    }
+
+    fn outlook(&self, step: &Step) -> Outlook {
+        let mut left =
+            step.progress.iter().filter(|pod| !matches!(pod.state, PodState::Gone | PodState::Kept)).peekable();
+        if left.peek().is_none() {
+            return Outlook::Empty;
+        }
+        if self.deadline.is_some_and(|deadline| self.now >= deadline) && self.policy.at_deadline == AtDeadline::Fail {
+            return Outlook::Late;
+        }
+        let waits_for_others = |pod: &PodProgress| matches!(pod.blocker, Some(Blocker::EarlierTurn { .. }));
+        let is_stuck = |pod: &PodProgress| pod.blocker.as_ref().is_some_and(|blocker| !blocker.passes());
+        let is_working = !step.removals.is_empty() || !self.in_flight.is_empty();
+        match !is_working && left.all(|pod| waits_for_others(pod) || is_stuck(pod)) {
+            true => Outlook::Blocked,
+            false => Outlook::Working,
+        }
+    }
+}
+
+fn earlier(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
+    Some(one.map_or(other, |one| one.min(other)))
+}
