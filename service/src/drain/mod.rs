@@ -8,6 +8,7 @@
 //! A plan is a forecast, not a promise: whoever carries it out decides again from what the cluster is then.
 
 mod budget;
+mod check;
 mod classify;
 mod duration;
 mod estimate;
@@ -28,6 +29,7 @@ mod tests;
 pub use budget::{
     BudgetCheck, BudgetFault, BudgetName, BudgetNumbers, BudgetVerdict, Exemption, UnreadyPod, UnreadyState,
 };
+pub use check::{MAX_ENTRIES, MAX_SELECTORS, MAX_TEXT};
 pub use classify::{Action, DecidedBy, Tier, Verdict};
 pub use duration::parse_duration;
 pub use estimate::{Estimate, REMOVAL_OVERHEAD, REPLACEMENT_READY, STUCK_AFTER, Unbounded};
