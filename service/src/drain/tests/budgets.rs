@@ -102,7 +102,12 @@ fn what_is_wrong_with_a_budget_is_told() {
             observed_generation: None,
         }]);
     });
+    let crowded = budget("web").healthy(5, 1, 5).status(|status| {
+        let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now());
+        status.disrupted_pods = Some((0..2001).map(|index| (format!("pod-{index}"), time.clone())).collect());
+    });
     for (budget, expected) in [
+        (crowded, BudgetFault::TooManyDisruptedPods),
         (negative, BudgetFault::Negative),
         (counting_nobody, BudgetFault::CountsNoPods),
         (failed, BudgetFault::SyncFailed { message: "found no controllers for pod".into() }),
