@@ -9,6 +9,7 @@
 
 mod blocker;
 mod budget;
+mod check;
 mod classify;
 mod duration;
 mod estimate;
@@ -32,6 +33,7 @@ pub use blocker::Blocker;
 pub use budget::{
     BudgetCheck, BudgetFault, BudgetName, BudgetNumbers, BudgetVerdict, Exemption, UnreadyPod, UnreadyState,
 };
+pub use check::{MAX_ENTRIES, MAX_SELECTORS, MAX_TEXT};
 pub use classify::{Action, DecidedBy, Tier, Verdict};
 pub use duration::parse_duration;
 pub use estimate::{Estimate, REMOVAL_OVERHEAD, REPLACEMENT_READY, STUCK_AFTER, Unbounded};

@@ -167,3 +167,35 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_in_plain_words() {
+        let budget = || BudgetName { namespace: "shop".into(), name: "web".into() };
+        let orphan = |replaced_by| Reason::OrphanedDaemonSet { name: "logs".into(), replaced_by };
+        for (reason, expected) in [
+            (Reason::EmptyDir { volumes: vec!["a".into(), "b".into()] }, "what is in emptyDir a, b would be lost"),
+            (orphan(None), "DaemonSet logs, which controls it, is gone"),
+            (orphan(Some("u".into())), "DaemonSet logs, which controls it, is gone, and another one has its name"),
+            (Reason::Finished { phase: Phase::Failed }, "it has finished: Failed"),
+            (Reason::Critical { priority: 7, class: None }, "it is critical: priority 7"),
+            (
+                Reason::BudgetOverridden { budget: budget(), reason: "owner agreed".into() },
+                "budget shop/web is overridden: owner agreed",
+            ),
+            (
+                Reason::LeftTerminating { overdue_seconds: 90, limit_seconds: 60 },
+                "its grace period ended 90 s ago, and only 60 s are waited for",
+            ),
+            (
+                Reason::UnknownDrainLabel { value: "x".into() },
+                "its label nodeward.dev/drain is x, which means nothing: skip and wait-completed do",
+            ),
+        ] {
+            assert_eq!(reason.to_string(), expected);
+        }
+    }
+}

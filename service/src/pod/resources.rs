@@ -65,7 +65,7 @@ impl Resources {
 
 /// What the scheduler looks for when it has to place a pod like this one: its specification alone.
 pub fn requests(pod: &Pod) -> Resources {
-    pod.spec.as_ref().map(|spec| sum(spec, specified)).unwrap_or_default()
+    pod.spec.as_ref().map(|spec| sum(spec, |container, _| specified(container))).unwrap_or_default()
 }
 
 /// What a pod takes of the node that it is on. While a container is being resized, that is the greatest of what it is to
@@ -74,23 +74,26 @@ pub fn occupied(pod: &Pod) -> Resources {
     let Some(spec) = &pod.spec else { return Resources::default() };
     let statuses = statuses(pod);
     let is_infeasible = is_resize_infeasible(pod);
-    sum(spec, |container| match statuses.get(container.name.as_str()) {
-        Some(status) if status.resources.is_some() => in_resize(container, status, is_infeasible),
+    sum(spec, |container, is_to_end| match statuses.get(container.name.as_str()) {
+        // One that has ended, or will before the others start, is not resized.
+        Some(status) if status.resources.is_some() && !is_to_end => in_resize(container, status, is_infeasible),
         _ => specified(container),
     })
 }
 
-fn sum(spec: &PodSpec, of_container: impl Fn(&Container) -> Resources) -> Resources {
+/// The sum over the containers, each asked for with whether it is to end before the others start.
+fn sum(spec: &PodSpec, of_container: impl Fn(&Container, bool) -> Resources) -> Resources {
     let mut total = Resources::default();
     for container in &spec.containers {
-        total.add(&of_container(container));
+        total.add(&of_container(container, false));
     }
 
     let mut sidecars = Resources::default();
     let mut greatest = Resources::default();
     for container in spec.init_containers.iter().flatten() {
-        let requests = of_container(container);
-        if container.restart_policy.as_deref() == Some("Always") {
+        let is_sidecar = container.restart_policy.as_deref() == Some("Always");
+        let requests = of_container(container, !is_sidecar);
+        if is_sidecar {
             total.add(&requests);
             sidecars.add(&requests);
             greatest.raise_to(&sidecars);

@@ -98,6 +98,18 @@ fn a_resize_that_the_node_cannot_do_occupies_nothing() {
 }
 
 #[test]
+fn an_init_container_that_is_to_end_is_not_resized() {
+    let mut pod = pod("p").init("a", &[("cpu", "1")]).build();
+    let resources = ResourceRequirements { requests: Some(list(&[("cpu", "3")])), ..Default::default() };
+    let status = ContainerStatus { name: "a".into(), resources: Some(resources), ..Default::default() };
+    pod.status.as_mut().unwrap().init_container_statuses = Some(vec![status]);
+    assert_eq!(milli_cpu(&occupied(&pod)), 1000);
+
+    pod.spec.as_mut().unwrap().init_containers.as_mut().unwrap()[0].restart_policy = Some("Always".into());
+    assert_eq!(milli_cpu(&occupied(&pod)), 3000);
+}
+
+#[test]
 fn a_pod_without_anything_requests_nothing() {
     assert!(requests(&Pod::default()).is_empty());
     assert!(occupied(&Pod::default()).is_empty());

@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     sync_failure: Option<String>,
     held_by: Vec<UnreadyPod>,
 
+    /// How many pods have taken from it in this round.
+    taken: u32,
     /// What may still be taken in this round.
     allowed: i32,
     /// The healthy pods that are left in this round.
@@ -69,6 +71,7 @@ impl Ledger {
             disrupted_pods: status.and_then(|status| status.disrupted_pods.as_ref()).map_or(0, |pods| pods.len()),
             sync_failure: sync_failure(budget),
             held_by,
+            taken: 0,
             allowed: numbers.allowed,
             healthy: numbers.healthy,
             healthy_next: numbers.healthy.saturating_add(i32::try_from(coming).unwrap_or(i32::MAX)),
@@ -86,10 +89,12 @@ impl Ledger {
         if let Some(verdict) = self.refusal() {
             return Answer { goes: false, verdict };
         }
-        self.allowed = self.allowed.saturating_sub(i32::from(!pod.is_ready));
+        let verdict = if self.is_refilled { self.waits() } else { BudgetVerdict::Now { budget: self.numbers.clone() } };
+        if !pod.is_ready {
+            self.take();
+        }
         self.goes(pod);
-        let budget = self.numbers.clone();
-        Answer::goes(if self.is_refilled { self.waits() } else { BudgetVerdict::Now { budget } })
+        Answer::goes(verdict)
     }
 
     fn exemption(&self, pod: &PodFacts) -> Option<Exemption> {
@@ -105,7 +110,7 @@ impl Ledger {
     }
 
     fn waits(&self) -> BudgetVerdict {
-        BudgetVerdict::Waits { budget: self.numbers.clone(), held_by: self.held_by.clone() }
+        BudgetVerdict::Waits { budget: self.numbers.clone(), ahead: self.taken, held_by: self.held_by.clone() }
     }
 
     /// Why nothing more is let go in this round (`checkAndDecrement`).
@@ -149,13 +154,19 @@ impl Ledger {
             return;
         }
         if pod.is_ready {
-            self.allowed = if self.allowed > 0 { self.allowed - 1 } else { self.allowed };
+            self.take();
             self.healthy = self.healthy.saturating_sub(1);
         }
         let was_counted_on = pod.is_ready || self.unready_state(&pod.reference) == Some(UnreadyState::Starting);
         let is_replaced = pod.controller.is_some();
         let change = i32::from(is_replaced) - i32::from(was_counted_on);
         self.healthy_next = self.healthy_next.saturating_add(change);
+    }
+
+    fn take(&mut self) {
+        self.taken = self.taken.saturating_add(1);
+        // What is deleted takes even when nothing is left; what is negative stays so.
+        self.allowed -= i32::from(self.allowed > 0);
     }
 
     fn unready_state(&self, pod: &PodReference) -> Option<UnreadyState> {
@@ -167,6 +178,7 @@ impl Ledger {
         self.healthy = self.healthy_next;
         self.allowed =
             if self.numbers.expected <= 0 { 0 } else { self.healthy.saturating_sub(self.numbers.desired).max(0) };
+        self.taken = 0;
         self.is_refilled = true;
     }
 }

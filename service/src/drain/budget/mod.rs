@@ -108,6 +108,8 @@ pub enum BudgetVerdict {
     Waits {
         /// The budget.
         budget: BudgetNumbers,
+        /// How many pods before it in the plan take from the budget in the same round.
+        ahead: u32,
         /// The pods that the budget counts on but that are not healthy.
         held_by: Vec<UnreadyPod>,
     },

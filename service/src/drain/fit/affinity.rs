@@ -23,6 +23,7 @@ fn holds(term: &NodeSelectorTerm, node: &Node) -> bool {
         && fields.iter().all(|it| it.key == "metadata.name" && is_met(it, node.metadata.name.as_deref()))
 }
 
+/// A requirement that is not valid, which Kubernetes does not store, is met nowhere.
 fn is_met(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     let values = requirement.values.as_deref().unwrap_or_default();
     let is_listed = || value.is_some_and(|value| values.iter().any(|listed| listed == value));
@@ -33,8 +34,8 @@ fn is_met(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     match requirement.operator.as_str() {
         "In" => is_listed(),
         "NotIn" => !values.is_empty() && !is_listed(),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
+        "Exists" => values.is_empty() && value.is_some(),
+        "DoesNotExist" => values.is_empty() && value.is_none(),
         "Gt" => numbers().is_some_and(|(value, bound)| value > bound),
         "Lt" => numbers().is_some_and(|(value, bound)| value < bound),
         _ => false,

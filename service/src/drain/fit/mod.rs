@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use super::input::PlanInput;
 use crate::pod::PodFacts;
 use apart::Apart;
-use room::Room;
+use room::{Room, Wanted};
 
 /// Whether a pod's replacement would find room elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,13 +163,14 @@ impl<'a> Elsewhere<'a> {
         if let Some(none) = NoReplacement::of(facts) {
             return Fit::NoReplacement(none);
         }
+        let wanted = room::counted(&facts.requests);
         let apart = self.apart.forbidden(pod);
         let mut nowhere = Nowhere { nodes: count(self.nodes.len()), ..Nowhere::default() };
         let mut best: Option<(i64, usize)> = None;
         for (index, (node, room)) in self.nodes.iter().enumerate() {
-            let reasons = against(pod, facts, node, room, &apart);
+            let reasons = against(pod, &wanted, node, room, &apart);
             if reasons.is_empty() {
-                let score = room.emptiness_with(&facts.requests);
+                let score = room.emptiness_with(&wanted);
                 // The first of equals, in the order of their names.
                 if best.is_none_or(|(best, _)| score > best) {
                     best = Some((score, index));
@@ -182,21 +183,21 @@ impl<'a> Elsewhere<'a> {
 
         let Some((_, index)) = best else { return Fit::Nowhere(nowhere) };
         let (node, room) = &mut self.nodes[index];
-        room.take(&facts.requests);
+        room.take(&wanted);
         self.apart.add(pod, node);
         Fit::Fits { node: name(node).to_owned() }
     }
 }
 
 /// What speaks against a node: the first filter that does decides, as in the scheduler.
-fn against(pod: &Pod, facts: &PodFacts, node: &Node, room: &Room, apart: &apart::Forbidden<'_>) -> Vec<NodeReason> {
+fn against(pod: &Pod, wanted: &Wanted, node: &Node, room: &Room, apart: &apart::Forbidden<'_>) -> Vec<NodeReason> {
     if let Some(reason) = taints::against(pod, node) {
         return vec![reason];
     }
     if !affinity::matches(pod, node) {
         return vec![NodeReason::NodeAffinity];
     }
-    let lacking = room.lacks(&facts.requests);
+    let lacking = room.lacks(wanted);
     if !lacking.is_empty() {
         return lacking;
     }

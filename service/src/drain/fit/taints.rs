@@ -14,8 +14,7 @@ pub(super) fn against(pod: &Pod, node: &Node) -> Option<NodeReason> {
     let spec = pod.spec.as_ref();
     let tolerations = spec.and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
     let is_cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
-    let cordon = Taint { key: UNSCHEDULABLE.into(), effect: "NoSchedule".into(), ..Taint::default() };
-    if is_cordoned && !tolerated(&cordon, tolerations) {
+    if is_cordoned && !tolerates_cordon(tolerations) {
         return Some(NodeReason::Unschedulable);
     }
     if readiness_state(node) != readiness::State::Ready {
@@ -25,6 +24,11 @@ pub(super) fn against(pod: &Pod, node: &Node) -> Option<NodeReason> {
     let keeps_off = |taint: &&Taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute");
     let taint = taints.iter().filter(keeps_off).find(|taint| !tolerated(taint, tolerations))?;
     Some(NodeReason::UntoleratedTaint { key: taint.key.clone() })
+}
+
+fn tolerates_cordon(tolerations: &[Toleration]) -> bool {
+    let cordon = Taint { key: UNSCHEDULABLE.into(), effect: "NoSchedule".into(), ..Taint::default() };
+    tolerated(&cordon, tolerations)
 }
 
 fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {

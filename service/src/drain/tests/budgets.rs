@@ -21,6 +21,16 @@ fn five_pods_under_a_budget_of_one_are_not_five_times_allowed() {
 }
 
 #[test]
+fn a_pod_that_waits_says_how_many_are_ahead_of_it() {
+    let plan = cluster(five_web_pods()).budget(budget("web").healthy(5, 3, 5)).default_plan();
+    let ahead = |name| match planned(&plan, name).budgets.verdict {
+        BudgetVerdict::Waits { ahead, .. } => Some(ahead),
+        _ => None,
+    };
+    assert_eq!((ahead("web-2"), ahead("web-3"), ahead("web-5")), (None, Some(2), Some(2)));
+}
+
+#[test]
 fn a_budget_of_two_lets_two_go_in_each_round() {
     let plan = cluster(five_web_pods()).budget(budget("web").healthy(10, 8, 10)).default_plan();
     assert_eq!(rounds(&plan), [Some(0), Some(0), Some(1), Some(1), Some(2)]);
@@ -33,8 +43,9 @@ fn a_pod_that_waits_shows_the_numbers_and_who_holds_the_budget() {
     let plan = cluster.budget(budget("web").healthy(2, 2, 3)).default_plan();
 
     let check = &planned(&plan, "web-1").budgets;
-    let BudgetVerdict::Waits { budget, held_by } = &check.verdict else { panic!("{check:?}") };
+    let BudgetVerdict::Waits { budget, ahead, held_by } = &check.verdict else { panic!("{check:?}") };
     assert_eq!((budget.healthy, budget.desired, budget.allowed, budget.expected), (2, 2, 0, 3));
+    assert_eq!(*ahead, 0);
     assert_eq!(held_by.len(), 1);
     assert_eq!((held_by[0].reference.name.as_str(), held_by[0].state), ("broken", UnreadyState::NotReady));
     assert_eq!(held_by[0].node.as_deref(), Some("other"));
@@ -91,7 +102,12 @@ fn what_is_wrong_with_a_budget_is_told() {
             observed_generation: None,
         }]);
     });
+    let crowded = budget("web").healthy(5, 1, 5).status(|status| {
+        let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now());
+        status.disrupted_pods = Some((0..2001).map(|index| (format!("pod-{index}"), time.clone())).collect());
+    });
     for (budget, expected) in [
+        (crowded, BudgetFault::TooManyDisruptedPods),
         (negative, BudgetFault::Negative),
         (counting_nobody, BudgetFault::CountsNoPods),
         (failed, BudgetFault::SyncFailed { message: "found no controllers for pod".into() }),
