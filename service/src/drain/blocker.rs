@@ -95,7 +95,7 @@ impl Blocker {
             | BudgetVerdict::Unprotected
             | BudgetVerdict::Exempt { .. }
             | BudgetVerdict::Now { .. } => return None,
-            BudgetVerdict::Waits { budget, held_by } => {
+            BudgetVerdict::Waits { budget, held_by, ahead: _ } => {
                 let unready = held_by.iter().take(MOST_PODS).map(|pod| pod.reference.clone()).collect();
                 Self::Budget { budget: budget.clone(), never: false, unready }
             }
