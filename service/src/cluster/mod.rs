@@ -1,10 +1,13 @@
 //! The only room that talks to Kubernetes.
 //!
 //! `store` holds the nodes in memory and the log of their changes, fed by one watch. `mutate` is the only door to a
-//! write. What is here knows nodes and Kubernetes' rules, and no gRPC.
+//! write of a node, `evict` the only one through which pods are removed. What is here knows nodes and Kubernetes' rules, and
+//! no gRPC.
 
 mod connect;
+pub mod evict;
 mod fault;
+mod impersonate;
 pub mod mutate;
 mod review;
 pub mod store;
@@ -34,6 +37,7 @@ pub struct Cluster {
     nodes: Api<Node>,
     store: store::Store,
     mutator: mutate::Mutator,
+    remover: evict::Remover,
     reviews: Reviews,
     impersonation: Impersonation,
     namespace: String,
@@ -47,7 +51,8 @@ impl Cluster {
         let store = store::Store::new(store);
         let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone(), impersonation.clone());
         let reviews = Reviews::new(client.clone());
-        Self { nodes: Api::all(client), store, mutator, reviews, impersonation, namespace }
+        let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone());
+        Self { nodes: Api::all(client), store, mutator, remover, reviews, impersonation, namespace }
     }
 
     /// Keeps up with the nodes and with noted requests, and forgets old ones, until it is told to stop.
@@ -66,6 +71,11 @@ impl Cluster {
     /// The door to all changes.
     pub fn mutator(&self) -> &mutate::Mutator {
         &self.mutator
+    }
+
+    /// The door through which pods are removed.
+    pub fn remover(&self) -> &evict::Remover {
+        &self.remover
     }
 
     /// Kubernetes' word on who callers are and what they may do.
