@@ -24,6 +24,8 @@ mod audit;
 mod cordon;
 mod create;
 mod delete;
+mod evict;
+mod evict_budget;
 mod fuzz;
 mod fuzz_strings;
 mod lost_answers;
