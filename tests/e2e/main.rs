@@ -29,6 +29,7 @@ mod evict_budget;
 mod fuzz;
 mod fuzz_strings;
 mod lost_answers;
+mod observe;
 mod patch;
 mod read;
 mod serving;

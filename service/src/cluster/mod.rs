@@ -1,18 +1,22 @@
 //! The only room that talks to Kubernetes.
 //!
-//! `store` holds the nodes in memory and the log of their changes, fed by one watch. `mutate` is the only door to a
+//! `store` holds the nodes in memory and the log of their changes, fed by one watch; `observe` what else drains depend on, while
+//! there are any. `mutate` is the only door to a
 //! write of a node, `evict` the only one through which pods are removed. What is here knows nodes and Kubernetes' rules, and
 //! no gRPC.
 
 mod connect;
 pub mod evict;
 mod fault;
+mod feed;
 mod impersonate;
 pub mod mutate;
+pub mod observe;
 mod review;
 pub mod store;
 mod write_as;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
@@ -37,7 +41,9 @@ pub struct Cluster {
     nodes: Api<Node>,
     store: store::Store,
     mutator: mutate::Mutator,
-    remover: evict::Remover,
+    // Behind pointers, since every call takes a clone of the cluster with it.
+    remover: Arc<evict::Remover>,
+    observer: Arc<observe::Observer>,
     reviews: Reviews,
     impersonation: Impersonation,
     namespace: String,
@@ -51,8 +57,9 @@ impl Cluster {
         let store = store::Store::new(store);
         let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone(), impersonation.clone());
         let reviews = Reviews::new(client.clone());
-        let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone());
-        Self { nodes: Api::all(client), store, mutator, remover, reviews, impersonation, namespace }
+        let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone()).into();
+        let observer = observe::Observer::new(client.clone()).into();
+        Self { nodes: Api::all(client), store, mutator, remover, observer, reviews, impersonation, namespace }
     }
 
     /// Keeps up with the nodes and with noted requests, and forgets old ones, until it is told to stop.
@@ -76,6 +83,11 @@ impl Cluster {
     /// The door through which pods are removed.
     pub fn remover(&self) -> &evict::Remover {
         &self.remover
+    }
+
+    /// What drains depend on, watched or read at once.
+    pub fn observer(&self) -> &observe::Observer {
+        &self.observer
     }
 
     /// Kubernetes' word on who callers are and what they may do.

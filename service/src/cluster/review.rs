@@ -40,7 +40,7 @@ impl Reviews {
 
     /// Whether a user has this right.
     pub async fn allows(&self, user: &Principal, permission: &Permission, deadline: Instant) -> Result<bool, Error> {
-        self.allows_in(user, "", permission, deadline).await
+        Box::pin(self.allows_in(user, "", permission, deadline)).await
     }
 
     /// Whether a user has this right in this namespace.
