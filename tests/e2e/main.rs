@@ -28,6 +28,7 @@ mod evict;
 mod evict_budget;
 mod fuzz;
 mod fuzz_strings;
+mod lease;
 mod lost_answers;
 mod observe;
 mod patch;

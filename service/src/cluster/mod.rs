@@ -10,6 +10,7 @@ pub mod evict;
 mod fault;
 mod feed;
 mod impersonate;
+pub mod lease;
 pub mod mutate;
 pub mod observe;
 mod review;
@@ -88,6 +89,12 @@ impl Cluster {
     /// What drains depend on, watched or read at once.
     pub fn observer(&self) -> &observe::Observer {
         &self.observer
+    }
+
+    /// Somebody who wants to hold the lease of this name, in the namespace of the server's own objects. `who` is for people who
+    /// look at it.
+    pub fn elector(&self, lease: &str, who: &str, timing: lease::LeaseTiming) -> lease::Elector {
+        lease::Elector::new(self.nodes.clone().into_client(), &self.namespace, lease, who, timing)
     }
 
     /// Kubernetes' word on who callers are and what they may do.
