@@ -1,9 +1,8 @@
 //! The only room that talks to Kubernetes.
 //!
-//! `store` holds the nodes in memory and the log of their changes, fed by one watch; `observe` what else drains depend on, while
-//! there are any. `mutate` is the only door to a
-//! write of a node, `evict` the only one through which pods are removed. What is here knows nodes and Kubernetes' rules, and
-//! no gRPC.
+//! `store` holds the nodes in memory and the log of their changes, fed by one watch; `observe` what else drains depend on,
+//! while there are any. `mutate` is the only door to a write of a node, `evict` the only one through which pods are removed.
+//! `lease` says which server does what one alone must do. What is here knows nodes and Kubernetes' rules, and no gRPC.
 
 mod connect;
 pub mod evict;
