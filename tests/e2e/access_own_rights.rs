@@ -51,7 +51,7 @@ async fn the_server_finds_that_it_has_all_that_it_needs() {
         missing(cluster.reviews(), needed(SERVER_NAMESPACE, writes_as)).await.unwrap().len()
     };
     assert_eq!(missing_of(&rbac_only().await, WritesAs::Caller).await, 0);
-    assert_eq!(missing_of(&rbac_only().await, WritesAs::Server).await, 4);
+    assert_eq!(missing_of(&rbac_only().await, WritesAs::Server).await, 6);
 }
 
 /// The rights of deploy/rbac without one rule, for another service account: its kubeconfig.
@@ -62,8 +62,10 @@ async fn without(removed: impl Fn(&PolicyRule) -> bool, verb: &str, directory: &
     let mut rules = roles.get(SERVER_ACCOUNT).await.unwrap().rules.unwrap();
     rules.iter_mut().filter(|rule| removed(rule)).for_each(|rule| rule.verbs.retain(|one| one != verb));
     // Everything that it keeps is in its own namespace; that of this one is another.
-    rules
-        .push(serde_json::from_value(json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]})).unwrap());
+    for (group, resource) in [("", "configmaps"), ("coordination.k8s.io", "leases")] {
+        let rule = json!({ "apiGroups": [group], "resources": [resource], "verbs": ["*"] });
+        rules.push(serde_json::from_value(rule).unwrap());
+    }
     let role = json!({ "metadata": { "name": name }, "rules": rules });
     roles.create(&PostParams::default(), &serde_json::from_value(role).unwrap()).await.unwrap();
     let token = token_for(&name, &[]).await;

@@ -5,9 +5,9 @@ use std::fmt;
 /// A user of the sandbox's nodeward server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum User {
-    /// May do everything to nodes.
+    /// May do everything to nodes, and empty them.
     Admin,
-    /// May look at nodes, and cordon and uncordon them.
+    /// May look at nodes, cordon and uncordon them, and evict pods.
     Operator,
     /// May look at nodes.
     Viewer,

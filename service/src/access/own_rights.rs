@@ -35,9 +35,20 @@ pub enum WritesAs {
     Server,
 }
 
-const NODE_READS: [&str; 3] = ["get", "list", "watch"];
+const READS: [&str; 3] = ["get", "list", "watch"];
 const NODE_WRITES: [&str; 3] = ["create", "patch", "delete"];
 const LEDGER: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+const LEADERSHIP: [&str; 3] = ["get", "create", "update"];
+
+/// What is read of the whole cluster: nodes, and what a drain is planned from and watched by.
+const READ: [(&str, &str); 6] = [
+    ("", "nodes"),
+    ("", "pods"),
+    ("", "namespaces"),
+    ("apps", "daemonsets"),
+    ("policy", "poddisruptionbudgets"),
+    ("storage.k8s.io", "volumeattachments"),
+];
 
 /// The verbs of constrained impersonation for each verb of a write: of users, and of service accounts.
 const IMPERSONATE_ON: [[&str; 2]; 3] = [
@@ -49,19 +60,21 @@ const IMPERSONATE_ON: [[&str; 2]; 3] = [
 /// The rights that a server needs which keeps its own objects in this namespace.
 pub fn needed(namespace: &str, writes_as: WritesAs) -> Vec<OwnRight> {
     let right = |verb, group, resource| OwnRight { verb, group, resource, namespace: String::new() };
-    let mut rights: Vec<OwnRight> = NODE_READS.map(|verb| right(verb, "", "nodes")).into();
+    let at_home = |verb, group, resource| OwnRight { namespace: namespace.to_owned(), ..right(verb, group, resource) };
+    let mut rights: Vec<OwnRight> = Vec::new();
+    for (group, resource) in READ {
+        rights.extend(READS.map(|verb| right(verb, group, resource)));
+    }
     rights.push(right("create", "authentication.k8s.io", "tokenreviews"));
     rights.push(right("create", "authorization.k8s.io", "subjectaccessreviews"));
-    rights.extend(LEDGER.map(|verb| OwnRight {
-        verb,
-        group: "",
-        resource: "configmaps",
-        namespace: namespace.to_owned(),
-    }));
+    rights.extend(LEDGER.map(|verb| at_home(verb, "", "configmaps")));
+    rights.extend(LEADERSHIP.map(|verb| at_home(verb, "coordination.k8s.io", "leases")));
     match writes_as {
         WritesAs::Server => {
             rights.extend(NODE_WRITES.map(|verb| right(verb, "", "nodes")));
             rights.push(right("patch", "", "nodes/status"));
+            rights.push(right("create", "", "pods/eviction"));
+            rights.push(right("delete", "", "pods"));
         }
         WritesAs::Caller => {
             let group = "authentication.k8s.io";
@@ -69,8 +82,10 @@ pub fn needed(namespace: &str, writes_as: WritesAs) -> Vec<OwnRight> {
             rights.push(right("impersonate:user-info", group, "groups"));
             rights.push(right("impersonate:serviceaccount", group, "serviceaccounts"));
             rights.extend(IMPERSONATE_ON.as_flattened().iter().map(|verb| right(verb, "", "nodes")));
-            let [_, patch, _] = IMPERSONATE_ON;
+            let [create, patch, delete] = IMPERSONATE_ON;
             rights.extend(patch.map(|verb| right(verb, "", "nodes/status")));
+            rights.extend(create.map(|verb| right(verb, "", "pods/eviction")));
+            rights.extend(delete.map(|verb| right(verb, "", "pods")));
         }
     }
     rights
@@ -133,9 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_writes_as_its_callers_needs_no_right_to_change_a_node() {
-        let changes = |right: &&OwnRight| right.resource.starts_with("nodes") && NODE_WRITES.contains(&right.verb);
+    fn a_server_that_writes_as_its_callers_needs_no_right_to_change_a_node_or_to_remove_a_pod() {
+        let is_theirs = |right: &OwnRight| ["nodes", "pods"].iter().any(|kind| right.resource.starts_with(kind));
+        let changes = |right: &&OwnRight| is_theirs(right) && NODE_WRITES.contains(&right.verb);
         assert_eq!(needed("x", WritesAs::Caller).iter().filter(changes).count(), 0);
-        assert_eq!(needed("x", WritesAs::Server).iter().filter(changes).count(), 4);
+        assert_eq!(needed("x", WritesAs::Server).iter().filter(changes).count(), 6);
     }
 }

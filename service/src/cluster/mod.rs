@@ -1,15 +1,22 @@
 //! The only room that talks to Kubernetes.
 //!
-//! `store` holds the nodes in memory and the log of their changes, fed by one watch. `mutate` is the only door to a
-//! write. What is here knows nodes and Kubernetes' rules, and no gRPC.
+//! `store` holds the nodes in memory and the log of their changes, fed by one watch; `observe` what else drains depend on,
+//! while there are any. `mutate` is the only door to a write of a node, `evict` the only one through which pods are removed.
+//! `lease` says which server does what one alone must do. What is here knows nodes and Kubernetes' rules, and no gRPC.
 
 mod connect;
+pub mod evict;
 mod fault;
+mod feed;
+mod impersonate;
+pub mod lease;
 pub mod mutate;
+pub mod observe;
 mod review;
 pub mod store;
 mod write_as;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
@@ -34,6 +41,9 @@ pub struct Cluster {
     nodes: Api<Node>,
     store: store::Store,
     mutator: mutate::Mutator,
+    // Behind pointers, since every call takes a clone of the cluster with it.
+    remover: Arc<evict::Remover>,
+    observer: Arc<observe::Observer>,
     reviews: Reviews,
     impersonation: Impersonation,
     namespace: String,
@@ -47,7 +57,9 @@ impl Cluster {
         let store = store::Store::new(store);
         let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone(), impersonation.clone());
         let reviews = Reviews::new(client.clone());
-        Self { nodes: Api::all(client), store, mutator, reviews, impersonation, namespace }
+        let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone()).into();
+        let observer = observe::Observer::new(client.clone()).into();
+        Self { nodes: Api::all(client), store, mutator, remover, observer, reviews, impersonation, namespace }
     }
 
     /// Keeps up with the nodes and with noted requests, and forgets old ones, until it is told to stop.
@@ -66,6 +78,22 @@ impl Cluster {
     /// The door to all changes.
     pub fn mutator(&self) -> &mutate::Mutator {
         &self.mutator
+    }
+
+    /// The door through which pods are removed.
+    pub fn remover(&self) -> &evict::Remover {
+        &self.remover
+    }
+
+    /// What drains depend on, watched or read at once.
+    pub fn observer(&self) -> &observe::Observer {
+        &self.observer
+    }
+
+    /// Somebody who wants to hold the lease of this name, in the namespace of the server's own objects. `who` is for people who
+    /// look at it.
+    pub fn elector(&self, lease: &str, who: &str, timing: lease::LeaseTiming) -> lease::Elector {
+        lease::Elector::new(self.nodes.clone().into_client(), &self.namespace, lease, who, timing)
     }
 
     /// Kubernetes' word on who callers are and what they may do.

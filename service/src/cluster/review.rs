@@ -40,10 +40,22 @@ impl Reviews {
 
     /// Whether a user has this right.
     pub async fn allows(&self, user: &Principal, permission: &Permission, deadline: Instant) -> Result<bool, Error> {
+        Box::pin(self.allows_in(user, "", permission, deadline)).await
+    }
+
+    /// Whether a user has this right in this namespace.
+    pub async fn allows_in(
+        &self,
+        user: &Principal,
+        namespace: &str,
+        permission: &Permission,
+        deadline: Instant,
+    ) -> Result<bool, Error> {
+        let namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
         let spec = SubjectAccessReviewSpec {
             user: Some(user.username.clone()),
             groups: Some(groups_in_kubernetes(user)),
-            resource_attributes: Some(attributes(permission)),
+            resource_attributes: Some(ResourceAttributes { namespace, ..attributes(permission) }),
             ..SubjectAccessReviewSpec::default()
         };
         let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };

@@ -23,6 +23,7 @@ pub mod target;
 pub mod tls;
 pub mod tokens;
 pub mod watcher;
+pub mod workload;
 mod world;
 
 pub use checks::{ErrorExt, assert_error, assert_violation};

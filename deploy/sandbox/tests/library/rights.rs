@@ -38,31 +38,53 @@ const EVERYBODYS: [&str; 3] = [
     "create selfsubjectrulesreviews.authorization.k8s.io",
 ];
 
-const SERVERS: [&str; 16] = [
+const SERVERS: [&str; 35] = [
     "create subjectaccessreviews.authorization.k8s.io",
     "create tokenreviews.authentication.k8s.io",
+    "get daemonsets.apps",
+    "get namespaces.",
     "get nodes.",
+    "get poddisruptionbudgets.policy",
+    "get pods.",
+    "get volumeattachments.storage.k8s.io",
     "impersonate-on:serviceaccount:create nodes.",
+    "impersonate-on:serviceaccount:create pods/eviction.",
     "impersonate-on:serviceaccount:delete nodes.",
+    "impersonate-on:serviceaccount:delete pods.",
     "impersonate-on:serviceaccount:patch nodes.",
     "impersonate-on:serviceaccount:patch nodes/status.",
     "impersonate-on:user-info:create nodes.",
+    "impersonate-on:user-info:create pods/eviction.",
     "impersonate-on:user-info:delete nodes.",
+    "impersonate-on:user-info:delete pods.",
     "impersonate-on:user-info:patch nodes.",
     "impersonate-on:user-info:patch nodes/status.",
     "impersonate:serviceaccount serviceaccounts.authentication.k8s.io",
     "impersonate:user-info groups.authentication.k8s.io",
     "impersonate:user-info users.authentication.k8s.io",
+    "list daemonsets.apps",
+    "list namespaces.",
     "list nodes.",
+    "list poddisruptionbudgets.policy",
+    "list pods.",
+    "list volumeattachments.storage.k8s.io",
+    "watch daemonsets.apps",
+    "watch namespaces.",
     "watch nodes.",
+    "watch poddisruptionbudgets.policy",
+    "watch pods.",
+    "watch volumeattachments.storage.k8s.io",
 ];
 
-const SERVERS_IN_ITS_NAMESPACE: [&str; 6] = [
+const SERVERS_IN_ITS_NAMESPACE: [&str; 9] = [
     "create configmaps.",
+    "create leases.coordination.k8s.io",
     "delete configmaps.",
     "get configmaps.",
+    "get leases.coordination.k8s.io",
     "list configmaps.",
     "patch configmaps.",
+    "update leases.coordination.k8s.io",
     "watch configmaps.",
 ];
 
@@ -108,21 +130,23 @@ async fn of<'a>(user: User, rights: &[(&'a str, &'a str, &'a str)]) -> Vec<(&'a 
 #[tokio::test]
 async fn each_user_has_other_rights() {
     let _undisturbed = DISTURBED.read().await;
-    const RIGHTS: [(&str, &str, &str); 9] = [
+    const RIGHTS: [(&str, &str, &str); 11] = [
         ("get", "", "nodes"),
         ("list", "", "nodes"),
         ("watch", "", "nodes"),
         ("patch", "", "nodes"),
+        ("create", "", "pods/eviction"),
         ("create", "", "nodes"),
         ("delete", "", "nodes"),
+        ("delete", "", "pods"),
         ("list", "nodeward.dev", "auditrecords"),
         ("watch", "nodeward.dev", "auditrecords"),
         ("list", "", "secrets"),
     ];
-    assert_eq!(of(User::Admin, &RIGHTS).await, RIGHTS[..6]);
-    assert_eq!(of(User::Operator, &RIGHTS).await, RIGHTS[..4]);
+    assert_eq!(of(User::Admin, &RIGHTS).await, RIGHTS[..8]);
+    assert_eq!(of(User::Operator, &RIGHTS).await, RIGHTS[..5]);
     assert_eq!(of(User::Viewer, &RIGHTS).await, RIGHTS[..3]);
-    assert_eq!(of(User::Auditor, &RIGHTS).await, RIGHTS[6..8]);
+    assert_eq!(of(User::Auditor, &RIGHTS).await, RIGHTS[8..10]);
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! The nodes of the cluster in memory: their present state and the log of their changes.
 //!
-//! One upstream watch (`feed`) writes, any number of readers read. Applying what the watch brings is synchronous and pure
+//! One upstream watch (`cluster::feed`) writes, any number of readers read. Applying what the watch brings is synchronous and pure
 //! bookkeeping, so it is tested without a cluster. Promises: changes stand in the log in the order of their resource
 //! versions; a change that brings nothing new is not logged; a gap in the watch becomes the differences, not a new start.
 
 pub mod cursor;
-mod feed;
 mod log;
 mod options;
 mod view;
@@ -16,14 +15,21 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
+use kube::Api;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Feed, Sink, Whole};
 
 pub use log::{Change, OutOfLog, Position};
 pub use options::StoreOptions;
 pub use view::NodeView;
 
-pub(super) use feed::follow;
+/// Keeps a store up to date until it is told to stop.
+pub(super) async fn follow(nodes: Api<Node>, store: Store, stop: CancellationToken) {
+    stop.run_until_cancelled(Feed::new(Whole::new(nodes), store).follow()).await;
+}
 
 /// The nodes in memory. Cheap to clone: all clones are the same store.
 #[derive(Clone, Debug)]
@@ -120,7 +126,39 @@ impl Store {
         self.read().heard.elapsed()
     }
 
-    /// Takes in a complete list: the first one, or one after a gap in the watch. What differs becomes changes.
+    fn publish(&self, mut inner: RwLockWriteGuard<'_, Inner>) {
+        inner.heard = Instant::now();
+        let end = inner.log.end();
+        drop(inner);
+        self.end.send_replace(Some(end));
+    }
+
+    // Nothing panics while it holds the lock, and if it did, the data would still be whole.
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Store {
+    type Object = Node;
+
+    fn kind(&self) -> &'static str {
+        "nodes"
+    }
+
+    fn is_ready(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    fn version(&self) -> u64 {
+        self.read().version
+    }
+
+    /// What differs after a gap in the watch becomes changes.
     fn reset(&self, listed: Vec<Node>, version: u64) {
         // Before the lock is taken: it is work.
         let listed = listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
@@ -135,7 +173,6 @@ impl Store {
         self.publish(inner);
     }
 
-    /// Takes in a node that was added or changed.
     fn apply(&self, node: Node) {
         let view = Arc::new(NodeView::new(node));
         let mut inner = self.write();
@@ -149,7 +186,6 @@ impl Store {
         self.publish(inner);
     }
 
-    /// Takes in a node that was deleted. Its resource version is that of the deletion.
     fn remove(&self, node: Node) {
         let view = Arc::new(NodeView::new(node));
         let mut inner = self.write();
@@ -170,27 +206,10 @@ impl Store {
         self.publish(inner);
     }
 
-    /// Takes in that nothing happened up to this resource version.
     fn advance(&self, version: u64) {
         let mut inner = self.write();
         inner.version = inner.version.max(version);
         inner.heard = Instant::now();
-    }
-
-    fn publish(&self, mut inner: RwLockWriteGuard<'_, Inner>) {
-        inner.heard = Instant::now();
-        let end = inner.log.end();
-        drop(inner);
-        self.end.send_replace(Some(end));
-    }
-
-    // Nothing panics while it holds the lock, and if it did, the data would still be whole.
-    fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Node;
 use prost_types::FieldMask;
 
 use super::*;
+use crate::cluster::feed::Sink as _;
 use crate::cluster::store::tests::node;
 use crate::node::mask::ReadMask;
 use crate::node::query::Selection;

@@ -1,0 +1,134 @@
+//! What is kept of objects in memory: what drains read, and nothing else.
+
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+
+/// Where kubectl notes the whole object once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What of an object of this kind nobody reads.
+pub trait Keep {
+    /// Drops it.
+    fn drop_unread(&mut self);
+}
+
+impl Keep for Pod {
+    /// Of the containers there stays what the scheduler counts: how they are made and run takes most of a pod's room.
+    fn drop_unread(&mut self) {
+        drop_from_metadata(&mut self.metadata);
+        if let Some(spec) = &mut self.spec {
+            let containers = spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten());
+            containers.for_each(|container| *container = counted(std::mem::take(container)));
+            spec.ephemeral_containers.iter_mut().flatten().for_each(|container| *container = named(container));
+        }
+        let status = self.status.iter_mut();
+        let containers =
+            status.flat_map(|status| [&mut status.container_statuses, &mut status.init_container_statuses]);
+        for status in containers.flatten().flatten() {
+            status.volume_mounts = None;
+            status.last_state = None;
+        }
+    }
+}
+
+impl Keep for Node {
+    fn drop_unread(&mut self) {
+        drop_from_metadata(&mut self.metadata);
+        if let Some(status) = &mut self.status {
+            status.images = None;
+        }
+    }
+}
+
+impl Keep for PodDisruptionBudget {
+    fn drop_unread(&mut self) {
+        drop_from_metadata(&mut self.metadata);
+    }
+}
+
+impl<K> Keep for PartialObjectMeta<K> {
+    fn drop_unread(&mut self) {
+        drop_from_metadata(&mut self.metadata);
+        self.metadata.annotations = None;
+    }
+}
+
+fn drop_from_metadata(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// What counts of a container for finding it a place.
+fn counted(container: Container) -> Container {
+    let Container { name, image, ports, resources, resize_policy, restart_policy, .. } = container;
+    Container { name, image, ports, resources, resize_policy, restart_policy, ..Container::default() }
+}
+
+fn named(container: &EphemeralContainer) -> EphemeralContainer {
+    EphemeralContainer { name: container.name.clone(), ..EphemeralContainer::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn kept(object: Value) -> Value {
+        let mut pod: Pod = serde_json::from_value(object).unwrap();
+        pod.drop_unread();
+        serde_json::to_value(pod).unwrap()
+    }
+
+    #[test]
+    fn what_a_drain_reads_of_a_pod_stays() {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": "a", "namespace": "b", "uid": "c", "resourceVersion": "1", "labels": { "app": "web" },
+                "annotations": { "kubernetes.io/config.mirror": "" }, "finalizers": ["x"],
+                "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 5,
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "d", "controller": true }],
+            },
+            "spec": {
+                "nodeName": "worker-1", "priority": 1000, "priorityClassName": "high", "terminationGracePeriodSeconds": 9,
+                "nodeSelector": { "a": "b" }, "tolerations": [{ "key": "a", "operator": "Exists" }],
+                "overhead": { "cpu": "1" }, "volumes": [{ "name": "scratch", "emptyDir": {} }],
+                "containers": [{
+                    "name": "main", "image": "x", "resources": { "requests": { "cpu": "1" } },
+                    "ports": [{ "containerPort": 1, "hostPort": 2 }],
+                }],
+                "initContainers": [{ "name": "sidecar", "restartPolicy": "Always" }],
+            },
+            "status": {
+                "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }],
+                "containerStatuses": [{
+                    "name": "main", "image": "x", "imageID": "", "ready": false, "restartCount": 7,
+                    "state": { "waiting": { "reason": "CrashLoopBackOff" } },
+                }],
+            },
+        });
+        assert_eq!(kept(pod.clone()), pod);
+    }
+
+    #[test]
+    fn what_takes_room_and_is_not_read_goes() {
+        let container = json!({
+            "name": "main", "env": [{ "name": "A", "value": "b" }], "command": ["sh"], "args": ["-c"],
+            "volumeMounts": [{ "name": "a", "mountPath": "/a" }], "livenessProbe": { "exec": { "command": ["true"] } },
+        });
+        let pod = kept(json!({
+            "metadata": {
+                "managedFields": [{ "manager": "kubelet" }],
+                "annotations": { LAST_APPLIED: "{}", "other": "stays" },
+            },
+            "spec": { "containers": [container] },
+        }));
+        assert_eq!(pod["metadata"], json!({ "annotations": { "other": "stays" } }));
+        assert_eq!(pod["spec"]["containers"], json!([{ "name": "main" }]));
+    }
+}

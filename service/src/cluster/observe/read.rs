@@ -1,0 +1,76 @@
+//! Reading all that a plan is made from.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::PartialObjectMeta;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Observer, metadata, whole};
+use crate::cluster::fault;
+use crate::cluster::feed::{Source, list};
+use crate::error::Error;
+
+/// How often a list is begun anew whose later pages the apiserver no longer knows (410).
+const TRIES: usize = 3;
+
+/// The cluster, as far as plans depend on it. Each list is of one moment after the read was asked for; those of different lists
+/// differ, since Kubernetes knows no reads of several kinds at once.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterState {
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// All pods.
+    pub pods: Vec<Pod>,
+    /// All budgets.
+    pub budgets: Vec<PodDisruptionBudget>,
+    /// All namespaces.
+    pub namespaces: Vec<PartialObjectMeta<Namespace>>,
+    /// All DaemonSets.
+    pub daemon_sets: Vec<PartialObjectMeta<DaemonSet>>,
+}
+
+impl Observer {
+    /// Reads the cluster as it is now. What drains do not read of its objects is left out.
+    pub async fn read(&self, deadline: Instant) -> Result<ClusterState, Error> {
+        let read = Box::pin(self.read_all());
+        timeout_at(deadline, read).await.map_err(|_| Error::DeadlineExceeded { stage: "reading the cluster" })?
+    }
+
+    async fn read_all(&self) -> Result<ClusterState, Error> {
+        let client = &self.client;
+        let (nodes, pods, budgets, namespaces, daemon_sets) = tokio::try_join!(
+            all(whole(client)),
+            all(whole(client)),
+            all(whole(client)),
+            all(metadata(client)),
+            all(metadata(client)),
+        )?;
+        Ok(ClusterState { nodes, pods, budgets, namespaces, daemon_sets })
+    }
+}
+
+async fn all<S: Source>(source: S) -> Result<Vec<S::Object>, Error> {
+    let mut tries = 0..TRIES;
+    loop {
+        tries.next();
+        match list(&source).await {
+            Ok((objects, _)) => return Ok(objects),
+            Err(error) if has_expired(&error) && !tries.is_empty() => {}
+            Err(error) => return Err(read_failed(error)),
+        }
+    }
+}
+
+fn has_expired(error: &anyhow::Error) -> bool {
+    error.downcast_ref().and_then(fault::api_status).is_some_and(|status| status.code == 410)
+}
+
+fn read_failed(error: anyhow::Error) -> Error {
+    match error.downcast().map(fault::from_kube) {
+        // It is the server, not the caller, that may not read.
+        Ok(Error::Denied { message }) => Error::Internal { detail: message },
+        Ok(other) => other,
+        Err(error) => Error::Unreachable { detail: error.to_string() },
+    }
+}
