@@ -11,11 +11,8 @@ use super::record::{AuditRecord, ResponseStatus, Stage};
 /// How far back they are looked for. Changes take seconds, so that what is older has long been settled by an earlier start.
 const MOST_ENTRIES: usize = 100_000;
 
-/// The reason of an outcome that nobody knows.
-pub(super) const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
-
 /// The code and the reason of an outcome that nobody knows.
-const UNKNOWN: [&str; 2] = ["UNKNOWN", OUTCOME_UNKNOWN];
+const UNKNOWN: [&str; 2] = ["UNKNOWN", "OUTCOME_UNKNOWN"];
 
 /// The outcomes to record for the intents that have none, oldest first.
 pub(super) fn outcomes(log: &AuditLog) -> Result<Vec<AuditRecord>, ReadError> {

@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use nodeward_audit_log::Record;
 use uuid::Uuid;
 
-use super::super::unsettled::OUTCOME_UNKNOWN;
 use super::super::{AuditRecord, ResponseStatus};
 use crate::node::token::QueryHash;
+
+/// The reason of an outcome that nobody knows.
+const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 
 /// The records that all of these fit. What is empty fits all.
 #[derive(Clone, Debug, Default, PartialEq)]

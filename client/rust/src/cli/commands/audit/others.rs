@@ -56,15 +56,11 @@ fn change(node: &Node, entry: &ManagedFieldsEntry) -> Option<OtherChange> {
 /// The fields of the spec, and the single labels and annotations, in a set of FieldsV1.
 fn fields(json: &str) -> Vec<String> {
     let Ok(Value::Object(root)) = serde_json::from_str(json) else { return Vec::new() };
-    let mut fields = Vec::new();
-    for (name, spec) in children(&root) {
-        match name {
-            "spec" => fields.extend(children(spec).map(|(field, _)| format!("spec.{field}"))),
-            "metadata" => fields.extend(children(spec).flat_map(|(field, keys)| metadata(field, keys))),
-            _ => {}
-        }
-    }
-    fields
+    let of =
+        |part: &'static str| children(&root).filter(move |(name, _)| *name == part).flat_map(|(_, set)| children(set));
+    // What the node is to be comes first: labels can be many.
+    let spec = of("spec").map(|(field, _)| format!("spec.{field}"));
+    spec.chain(of("metadata").flat_map(|(field, keys)| metadata(field, keys))).collect()
 }
 
 fn metadata(field: &str, keys: &Map<String, Value>) -> Vec<String> {
@@ -104,9 +100,7 @@ mod tests {
         let set = r#"{"f:metadata":{"f:labels":{".":{},"f:team":{}},"f:finalizers":{"v:x":{}}},"f:spec":{"f:unschedulable":{}}}"#;
         let [change] = &of_entries(vec![entry("kubectl-cordon", set)])[..] else { panic!("one change") };
         assert_eq!((change.node.as_str(), change.manager.as_str()), ("worker-3", "kubectl-cordon"));
-        let mut fields = change.fields.clone();
-        fields.sort();
-        assert_eq!(fields, ["metadata.finalizers", "metadata.labels.team", "spec.unschedulable"]);
+        assert_eq!(change.fields, ["spec.unschedulable", "metadata.finalizers", "metadata.labels.team"]);
     }
 
     #[test]

@@ -18,8 +18,9 @@ const UNKNOWN: &str = "<unknown>";
 /// What stands as the outcome of a change that nodeward has not made.
 pub const NOT_THROUGH_NODEWARD: &str = "not-through-nodeward";
 
-/// How many nodes are named of those that were deleted together.
-const MOST_NODES: usize = 3;
+/// How many nodes are named of those that were deleted together, and how many fields of those that somebody else has set. The
+/// other formats have them all.
+const MOST_NAMES: usize = 3;
 
 /// Lines whose columns are as wide as the widest cell so far.
 #[derive(Debug)]
@@ -91,7 +92,8 @@ impl Lines {
         if self.is_wide {
             cells.extend(WIDE_HEADER.map(|_| NONE.to_owned()));
         }
-        cells.push(format!("{} ({}) has set {}", change.manager, change.operation, change.fields.join(", ")));
+        let fields = if self.is_wide { change.fields.join(",") } else { few(&change.fields) };
+        cells.push(format!("{} ({}) has set {fields}", change.manager, change.operation));
         cells.iter().map(|cell| cell_text(cell)).collect()
     }
 
@@ -124,9 +126,14 @@ fn nodes(record: &AuditRecord) -> String {
         "" => several.iter().map(|name| node_id(name)).collect(),
         node => vec![node_id(node)],
     };
-    let (shown, left) = names.split_at(names.len().min(MOST_NODES));
-    let more = if left.is_empty() { String::new() } else { format!(",+{}", left.len()) };
-    or(format!("{}{more}", shown.join(",")), NONE)
+    or(few(&names), NONE)
+}
+
+/// The first of these names, and how many more there are.
+fn few<T: AsRef<str>>(names: &[T]) -> String {
+    let (shown, left) = names.split_at(names.len().min(MOST_NAMES));
+    let shown = shown.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(",");
+    if left.is_empty() { shown } else { format!("{shown},+{}", left.len()) }
 }
 
 fn outcome(record: &AuditRecord) -> String {
