@@ -171,6 +171,18 @@ pub enum Error {
         /// What happened.
         detail: String,
     },
+    /// The server keeps no audit log that could be read.
+    #[error("this server keeps no audit log")]
+    NoAuditLog,
+    /// The token is of another audit log, or of a later state of this one.
+    #[error("the token is of another audit log than this server's, or of a later state of it")]
+    AuditLogMismatch,
+    /// The audit log is damaged, or can't be read.
+    #[error("the audit log can't be read: {detail}")]
+    AuditLogUnreadable {
+        /// What happened.
+        detail: String,
+    },
     /// The caches are not filled yet.
     #[error("the server has not read the cluster's state yet")]
     NotReady,
@@ -230,6 +242,9 @@ impl Error {
             Self::Throttled { .. } => "CLUSTER_THROTTLED",
             Self::Unreachable { .. } => "CLUSTER_UNREACHABLE",
             Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
+            Self::NoAuditLog => "NO_AUDIT_LOG",
+            Self::AuditLogMismatch => "AUDIT_LOG_MISMATCH",
+            Self::AuditLogUnreadable { .. } => "AUDIT_LOG_UNREADABLE",
             Self::NotReady => "NOT_READY",
             Self::ShuttingDown => "DRAINING",
             Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",

@@ -21,6 +21,8 @@ mod access_write_as;
 mod attack;
 mod attack_handshake;
 mod audit;
+mod audit_cli;
+mod audit_service;
 mod cordon;
 mod create;
 mod delete;

@@ -6,6 +6,7 @@
 mod call;
 mod layer;
 mod options;
+pub mod query;
 mod record;
 mod unsettled;
 
@@ -45,6 +46,14 @@ impl Auditor {
         let auditor = Self(Arc::new(Sink::Log(log.clone())));
         auditor.settle(log).await?;
         Ok(auditor)
+    }
+
+    /// Reads the log. None if nothing is kept.
+    pub fn reader(&self) -> Option<query::AuditReader> {
+        match &*self.0 {
+            Sink::Nowhere => None,
+            Sink::Log(log) => Some(query::AuditReader::new(log.clone())),
+        }
     }
 
     /// Keeps nothing.

@@ -45,7 +45,7 @@ fn code(error: &Error) -> Code {
             Code::InvalidArgument
         }
         Error::MessageTooLarge { .. } => Code::ResourceExhausted,
-        Error::ResumeTokenExpired => Code::OutOfRange,
+        Error::ResumeTokenExpired | Error::AuditLogMismatch => Code::OutOfRange,
         Error::Unauthenticated { .. } => Code::Unauthenticated,
         Error::AccessDenied { .. } => Code::PermissionDenied,
         Error::RateLimited { .. } | Error::Overloaded { .. } => Code::ResourceExhausted,
@@ -59,7 +59,9 @@ fn code(error: &Error) -> Code {
         | Error::PatchTestFailed { .. }
         | Error::CountMismatch { .. }
         | Error::Denied { .. }
+        | Error::NoAuditLog
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
+        Error::AuditLogUnreadable { .. } => Code::DataLoss,
         Error::Throttled { .. }
         | Error::Unreachable { .. }
         | Error::AuditUnavailable { .. }
@@ -149,6 +151,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         | Error::Unreachable { detail }
         | Error::Internal { detail }
         | Error::AuditUnavailable { detail }
+        | Error::AuditLogUnreadable { detail }
         | Error::Unauthenticated { detail } => {
             vec![("detail", detail.clone())]
         }
@@ -197,6 +200,9 @@ fn hint(error: &Error) -> &str {
         Error::Throttled { .. } => "send less at a time",
         Error::MessageTooLarge { .. } => "send less",
         Error::AuditUnavailable { .. } => "see to the server's audit log: nothing is changed without a record",
+        Error::NoAuditLog => "start the server with --audit-dir, or ask another one",
+        Error::AuditLogMismatch => "ask the server that gave the token, or begin anew without it",
+        Error::AuditLogUnreadable { .. } => "verify the log: nodeward audit verify says what is wrong, and where",
         Error::NotReady => "the server has just started",
         Error::ShuttingDown => "connect again, to another replica if there is one",
         Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
@@ -265,6 +271,9 @@ mod tests {
             Error::Throttled { retry_after: SOON },
             Error::Unreachable { detail: text() },
             Error::AuditUnavailable { detail: text() },
+            Error::NoAuditLog,
+            Error::AuditLogMismatch,
+            Error::AuditLogUnreadable { detail: text() },
             Error::NotReady,
             Error::ShuttingDown,
             Error::DeadlineExceeded { stage: "x" },
