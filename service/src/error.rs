@@ -33,6 +33,14 @@ pub enum Error {
         /// What is wrong with what they have shown.
         detail: String,
     },
+    /// The caller may be known, but more is asked than the server asks Kubernetes for strangers.
+    #[error("too many tokens are shown that nobody knows: yours was not looked at")]
+    AuthenticationOverloaded {
+        /// Which limit it is: `questions` at a time, or `failures` of the caller's network.
+        limit: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The caller may not do this. Whether what it is about exists is not told.
     #[error("the caller may not {permission}")]
     AccessDenied {
@@ -212,6 +220,7 @@ impl Error {
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
             Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
+            Self::AuthenticationOverloaded { .. } => "AUTHENTICATION_OVERLOADED",
             Self::AccessDenied { .. } => "ACCESS_DENIED",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded { .. } => "OVERLOADED",

@@ -60,7 +60,8 @@ fn code(error: &Error) -> Code {
         | Error::CountMismatch { .. }
         | Error::Denied { .. }
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
-        Error::Throttled { .. }
+        Error::AuthenticationOverloaded { .. }
+        | Error::Throttled { .. }
         | Error::Unreachable { .. }
         | Error::AuditUnavailable { .. }
         | Error::NotReady
@@ -112,7 +113,9 @@ fn details(error: &Error) -> ErrorDetails {
             details.add_quota_failure_violation(subject, description);
             details.set_retry_info(Some(*retry_after));
         }
-        Error::Overloaded { retry_after, .. } | Error::Throttled { retry_after } => {
+        Error::Overloaded { retry_after, .. }
+        | Error::AuthenticationOverloaded { retry_after, .. }
+        | Error::Throttled { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
         Error::Unreachable { .. } | Error::AuditUnavailable { .. } | Error::NotReady | Error::ShuttingDown => {
@@ -136,6 +139,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             ("limit", (*limit).to_owned()),
             ("allowed", allowed.clone()),
         ],
+        Error::AuthenticationOverloaded { limit, .. } => vec![("limit", (*limit).to_owned())],
         Error::Overloaded { class, limit, .. } => {
             vec![("class", (*class).to_owned()), ("limit", (*limit).to_owned())]
         }
@@ -179,6 +183,7 @@ fn hint(error: &Error) -> &str {
         Error::InvalidPageToken => "list again without a page token",
         Error::InvalidResumeToken | Error::ResumeTokenExpired => "watch again without a resume token",
         Error::Unauthenticated { .. } => "send a client certificate, or a bearer token for this service",
+        Error::AuthenticationOverloaded { .. } => "wait before you send it again, on the same connection",
         Error::AccessDenied { .. } => "ask for the right in Kubernetes' RBAC",
         Error::RateLimited { .. } => "send less at a time; a watch takes the place of many reads",
         Error::Overloaded { .. } => "wait before you send it again, or ask another replica",
@@ -247,6 +252,7 @@ mod tests {
             Error::MessageTooLarge { limit: 1 },
             Error::ResumeTokenExpired,
             Error::Unauthenticated { detail: text() },
+            Error::AuthenticationOverloaded { limit: "questions", retry_after: SOON },
             Error::AccessDenied { permission: text() },
             Error::RateLimited { user: text(), class: "reads", limit: "rate", allowed: text(), retry_after: SOON },
             Error::Overloaded { class: "reads", limit: "calls", retry_after: SOON },
