@@ -20,6 +20,7 @@ mod access_tokens;
 mod access_write_as;
 mod attack;
 mod attack_handshake;
+mod attack_tokens;
 mod audit;
 mod cordon;
 mod create;
