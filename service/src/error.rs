@@ -71,6 +71,18 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// As many creations and deletions are remembered as may be. Without a request id, there is nothing to remember.
+    #[error("{allowed} creations and deletions with request ids are remembered already, which is as many as may be")]
+    LedgerFull {
+        /// The user name.
+        user: String,
+        /// Whose limit it is: the `user`'s, or that of the whole `server`.
+        limit: &'static str,
+        /// How many there may be.
+        allowed: u32,
+        /// When the oldest is forgotten.
+        retry_after: Duration,
+    },
     /// There is no such node.
     #[error("node {node:?} does not exist")]
     NotFound {
@@ -224,6 +236,7 @@ impl Error {
             Self::AccessDenied { .. } => "ACCESS_DENIED",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded { .. } => "OVERLOADED",
+            Self::LedgerFull { .. } => "REQUEST_LEDGER_FULL",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",

@@ -8,6 +8,7 @@
 mod support;
 
 mod access_certificates;
+mod access_ledger;
 mod access_limits;
 mod access_names;
 mod access_own_rights;

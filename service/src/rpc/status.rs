@@ -48,7 +48,7 @@ fn code(error: &Error) -> Code {
         Error::ResumeTokenExpired => Code::OutOfRange,
         Error::Unauthenticated { .. } => Code::Unauthenticated,
         Error::AccessDenied { .. } => Code::PermissionDenied,
-        Error::RateLimited { .. } | Error::Overloaded { .. } => Code::ResourceExhausted,
+        Error::RateLimited { .. } | Error::Overloaded { .. } | Error::LedgerFull { .. } => Code::ResourceExhausted,
         Error::NotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
@@ -113,6 +113,12 @@ fn details(error: &Error) -> ErrorDetails {
             details.add_quota_failure_violation(subject, description);
             details.set_retry_info(Some(*retry_after));
         }
+        Error::LedgerFull { user, limit, allowed, retry_after } => {
+            let subject = if *limit == "user" { format!("user:{}", shorten(user, 253)) } else { "server".to_owned() };
+            let description = format!("request ids: {allowed} creations and deletions a day are remembered");
+            details.add_quota_failure_violation(subject, description);
+            details.set_retry_info(Some(*retry_after));
+        }
         Error::Overloaded { retry_after, .. }
         | Error::AuthenticationOverloaded { retry_after, .. }
         | Error::Throttled { retry_after } => {
@@ -139,6 +145,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             ("limit", (*limit).to_owned()),
             ("allowed", allowed.clone()),
         ],
+        Error::LedgerFull { user, limit, allowed, .. } => {
+            vec![("user", user.clone()), ("limit", (*limit).to_owned()), ("allowed", allowed.to_string())]
+        }
         Error::AuthenticationOverloaded { limit, .. } => vec![("limit", (*limit).to_owned())],
         Error::Overloaded { class, limit, .. } => {
             vec![("class", (*class).to_owned()), ("limit", (*limit).to_owned())]
@@ -187,6 +196,7 @@ fn hint(error: &Error) -> &str {
         Error::AccessDenied { .. } => "ask for the right in Kubernetes' RBAC",
         Error::RateLimited { .. } => "send less at a time; a watch takes the place of many reads",
         Error::Overloaded { .. } => "wait before you send it again, or ask another replica",
+        Error::LedgerFull { .. } => "send it without a request id, if it may be carried out twice",
         Error::NotFound { .. } => "see whether the name is right",
         Error::AlreadyExists { .. } => "choose another name, or update the node",
         Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
@@ -256,6 +266,7 @@ mod tests {
             Error::AccessDenied { permission: text() },
             Error::RateLimited { user: text(), class: "reads", limit: "rate", allowed: text(), retry_after: SOON },
             Error::Overloaded { class: "reads", limit: "calls", retry_after: SOON },
+            Error::LedgerFull { user: text(), limit: "user", allowed: 1, retry_after: SOON },
             Error::NotFound { node: node.clone() },
             Error::AlreadyExists { node: node.clone() },
             Error::EtagMismatch { what, expected: text(), current: text() },
