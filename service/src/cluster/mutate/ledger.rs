@@ -206,3 +206,49 @@ async fn quickly<T>(call: impl Future<Output = T>) -> Result<T, Error> {
 fn is_gone(error: &kube::Error) -> bool {
     fault::api_status(error).is_some_and(|status| status.is_not_found() || status.is_conflict())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::Connection;
+
+    #[tokio::test]
+    async fn requests_that_are_a_day_old_are_forgotten_and_no_others() {
+        let deleted = Arc::<Mutex<Vec<String>>>::default();
+        let note = |number: u128, age: Duration| {
+            let name = entry::name(uuid::Uuid::from_u128(number));
+            json!({ "metadata": { "name": name, "uid": name, "creationTimestamp": (Timestamp::now() - age).to_string() } })
+        };
+        let hour = Duration::from_secs(3600);
+        let list = json!({
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadataList",
+            "metadata": { "resourceVersion": "1" },
+            "items": [note(1, 23 * hour), note(2, 25 * hour)],
+        });
+        let asked = deleted.clone();
+        let connection = Connection::answering(move |path, body| {
+            let name = path.strip_prefix("/api/v1/namespaces/default/configmaps/");
+            if let Some(name) = name {
+                assert_eq!(body["preconditions"]["uid"], name);
+                asked.lock().unwrap().push(name.to_owned());
+            }
+            std::future::ready(if name.is_some() {
+                json!({ "kind": "Status", "status": "Success" })
+            } else {
+                list.clone()
+            })
+        });
+        let ledger = Ledger::new(connection.client, "default", LedgerOptions::default());
+        tokio::select! {
+            () = ledger.follow() => {}
+            () = ledger.ready() => {}
+        }
+        ledger.sweep().await.unwrap();
+        assert_eq!(*deleted.lock().unwrap(), [entry::name(uuid::Uuid::from_u128(2))]);
+    }
+}
