@@ -33,6 +33,14 @@ pub enum Error {
         /// What is wrong with what they have shown.
         detail: String,
     },
+    /// The caller may be known, but more is asked than the server asks Kubernetes for strangers.
+    #[error("too many tokens are shown that nobody knows: yours was not looked at")]
+    AuthenticationOverloaded {
+        /// Which limit it is: `questions` at a time, or `failures` of the caller's network.
+        limit: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The caller may not do this. Whether what it is about exists is not told.
     #[error("the caller may not {permission}")]
     AccessDenied {
@@ -61,6 +69,18 @@ pub enum Error {
         /// Which limit it is: `calls` or `streams`.
         limit: &'static str,
         /// When to try again.
+        retry_after: Duration,
+    },
+    /// As many creations and deletions are remembered as may be. Without a request id, there is nothing to remember.
+    #[error("{allowed} creations and deletions with request ids are remembered already, which is as many as may be")]
+    LedgerFull {
+        /// The user name.
+        user: String,
+        /// Whose limit it is: the `user`'s, or that of the whole `server`.
+        limit: &'static str,
+        /// How many there may be.
+        allowed: u32,
+        /// When the oldest is forgotten.
         retry_after: Duration,
     },
     /// There is no such node.
@@ -224,9 +244,11 @@ impl Error {
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
             Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
+            Self::AuthenticationOverloaded { .. } => "AUTHENTICATION_OVERLOADED",
             Self::AccessDenied { .. } => "ACCESS_DENIED",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded { .. } => "OVERLOADED",
+            Self::LedgerFull { .. } => "REQUEST_LEDGER_FULL",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",
