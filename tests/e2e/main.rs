@@ -21,6 +21,7 @@ mod access_write_as;
 mod attack;
 mod attack_handshake;
 mod audit;
+mod audit_kill;
 mod audit_settle;
 mod cordon;
 mod create;
