@@ -88,6 +88,11 @@ impl Server {
         let start_up = StartUp { cluster: cluster.clone(), no_auth: options.access.no_auth };
         let start_up = start_up.run(health.clone(), probes.clone(), started.clone());
         background.spawn(stop_cluster.clone().run_until_cancelled_owned(start_up));
+        let settling = {
+            let (auditor, cluster, in_flight) = (auditor.clone(), cluster.clone(), options.audit.audit_settle);
+            async move { auditor.settle(cluster, in_flight).await }
+        };
+        background.spawn(stop_cluster.clone().run_until_cancelled_owned(settling));
         let store = cluster.store().clone();
         let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;

@@ -25,6 +25,8 @@ mod attack_tokens;
 mod audit;
 mod audit_cli;
 mod audit_service;
+mod audit_kill;
+mod audit_settle;
 mod cordon;
 mod create;
 mod delete;

@@ -173,6 +173,7 @@ pub(super) async fn delete_collection(
     request: Request<v1::DeleteNodesRequest>,
 ) -> Result<Response<v1::DeleteNodesResponse>, Error> {
     let (call, request, mut violations) = begin(request)?;
+    call.audit.is_about_all(&request.filter, &request.label_selector);
     if request.filter.trim().is_empty() && request.label_selector.trim().is_empty() {
         violations.add("filter", "is required, unless there is a label_selector; `name = \"*\"` is all nodes");
     }
@@ -236,7 +237,7 @@ fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error>
     audit.asks(asked(&common));
     let span = MutationSpan::current();
     span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
-    let mutation = mutation::<R>(session.caller().clone(), common, request.metadata(), &mut violations);
+    let mutation = mutation::<R>(session.caller().clone(), common, request.metadata(), audit.id(), &mut violations);
     Ok((Call { session, mutation, permit, audit }, request.into_inner(), violations))
 }
 
@@ -265,6 +266,9 @@ where
     let Call { session, mutation, permit, audit } = call;
     let right = Right { session: &session, permission, deadline: mutation.deadline, permit, audit };
     let cluster = rpc.cluster.clone();
+    if let Some(view) = cluster.store().get(name.as_str()) {
+        right.audit.is_about(view.uid().unwrap_or_default());
+    }
     let work = Box::pin(change(cluster.mutator().clone(), Arc::new(mutation), name.clone()));
     let changed = to_the_end(rpc, right, async move {
         let span = MutationSpan::current();
@@ -333,6 +337,7 @@ fn asked(common: &Common) -> audit::Asked {
         reason: common.reason.chars().take(1024).collect(),
         request_id: common.request_id.chars().take(64).collect(),
         dry_run: common.validate_only,
+        ..audit::Asked::default()
     }
 }
 

@@ -92,6 +92,7 @@ pub(super) fn mutation<R: Change>(
     caller: Caller,
     common: Common,
     metadata: &MetadataMap,
+    audit_id: Uuid,
     violations: &mut Violations,
 ) -> Mutation {
     let Common { request_id, etag, validate_only, reason, node: _, content } = common;
@@ -104,7 +105,8 @@ pub(super) fn mutation<R: Change>(
         violations.add("reason", format!("must have at most {LONGEST_REASON} characters"));
     }
     let request = id.map(|id| Request { id, digest: Digest::of(R::METHOD, caller.username(), &content) });
-    Mutation { caller, method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
+    let deadline = deadline(metadata);
+    Mutation { caller, method: R::METHOD, request, etag, validate_only, reason, audit_id, deadline }
 }
 
 fn parse_request_id(text: &str, violations: &mut Violations) -> Option<Uuid> {
@@ -167,7 +169,7 @@ mod tests {
     use crate::node::Violation;
 
     fn mutation_of<R: Change>(request: &R, violations: &mut Violations) -> Mutation {
-        mutation::<R>(Caller::Server, request.common(), &MetadataMap::new(), violations)
+        mutation::<R>(Caller::Server, request.common(), &MetadataMap::new(), Uuid::nil(), violations)
     }
 
     #[test]

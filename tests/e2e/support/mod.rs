@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod records;
 pub mod replay;
 pub mod requests;
 pub mod somebody;

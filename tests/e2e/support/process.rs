@@ -91,17 +91,25 @@ impl ServerProcess {
 
     /// The same, but these flags also say who is let in and where records are kept.
     pub async fn start_exactly(kubeconfig: &Path, flags: &[&str]) -> Self {
-        let kubeconfig = kubeconfig.to_str().unwrap();
-        let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
-        let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = read(child.stderr.take().unwrap());
+        let (child, mut log) = spawn(kubeconfig, flags).await;
         // In whichever order.
         let (mut said, first) = lines_until(&mut log, &["listening", "ready"]).await;
         let (more, second) = lines_until(&mut log, &["listening", "ready"]).await;
         said.extend(more);
-        let (_, address) = [&first, &second].into_iter().find_map(|line| line.split_once("address=")).unwrap();
-        let address = address.split_whitespace().next().unwrap().parse().unwrap();
+        let address = [&first, &second].into_iter().find_map(|line| address_in(line)).unwrap();
         Self { child, log, address, said }
+    }
+
+    /// The same, but without waiting for more than that it listens.
+    pub async fn start_listening(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let (child, mut log) = spawn(kubeconfig, flags).await;
+        let (said, line) = lines_until(&mut log, &["listening"]).await;
+        Self { child, log, address: address_in(&line).unwrap(), said }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// How much memory it has, in bytes.
@@ -135,6 +143,20 @@ impl ServerProcess {
         }
         (self.child.wait().await.unwrap().code(), rest)
     }
+}
+
+async fn spawn(kubeconfig: &Path, flags: &[&str]) -> (Child, UnboundedReceiver<String>) {
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
+    let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
+    let log = read(child.stderr.take().unwrap());
+    (child, log)
+}
+
+/// The address in a line that says where it listens.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, address) = line.split_once("address=")?;
+    Some(address.split_whitespace().next()?.parse().unwrap())
 }
 
 /// The lines of a log. They are read as they come: a server whose log nobody reads would stand still at last.

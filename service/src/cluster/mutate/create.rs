@@ -25,9 +25,9 @@ impl Mutator {
         Protected::default().refuse_change(&Protected::of(&node), "node.metadata.annotations")?;
         node.metadata = creatable(node.metadata);
         node.metadata.name = Some(name.to_owned());
-        if let Some(request) = mutation.to_record() {
-            let (key, value) = record::with(None, record::Record::of(request, mutation));
-            node.metadata.annotations.get_or_insert_default().insert(key, value);
+        let notes = record::notes(None, mutation, true);
+        if !notes.is_empty() {
+            node.metadata.annotations.get_or_insert_default().extend(notes);
         }
         let send = self.send_new(mutation, name, &node);
         match Box::pin(self.create_once(mutation, name, send)).await? {

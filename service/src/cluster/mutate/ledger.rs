@@ -20,6 +20,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::entry::{self, Deed, Entry, LABEL};
 use super::quota::{LedgerOptions, Usage};
@@ -130,6 +131,12 @@ impl Ledger {
             return Err(entry.request.conflict());
         }
         Ok(Some(entry))
+    }
+
+    /// The entry of this id, whichever request it stands for.
+    pub(super) async fn entry(&self, id: Uuid) -> Result<Option<Entry>, Error> {
+        let found = self.entries.get_opt(&entry::name(id)).await.map_err(fault::from_kube)?;
+        found.as_ref().map(Entry::from_config_map).transpose()
     }
 
     /// Notes what the request is about to do. If another server was faster, what that noted counts.

@@ -6,6 +6,7 @@
 //! - a change that depends on what was read carries its resourceVersion; if another was faster, it is decided anew,
 //! - a request id is carried out at most once: it is written into the node in the same step as the change that it stands
 //!   for (`record`), or, where the node comes and goes with the change, noted beforehand (`ledger`),
+//! - a node says which audit records its last change has (`record`), so that what a crash interrupted can be settled,
 //! - what belongs to controllers and to nodeward itself is not changed for a caller, in whatever way (`guard`),
 //! - a change that would change nothing is not sent.
 
@@ -19,6 +20,7 @@ mod ledger;
 mod patch;
 mod quota;
 mod record;
+mod remains;
 mod update;
 mod write;
 
@@ -42,7 +44,8 @@ pub use delete::Propagation;
 pub use delete_collection::Collection;
 pub use patch::{NodePatch, PatchFormat};
 pub use quota::LedgerOptions;
-pub use record::Digest;
+pub use record::{Digest, Remembers};
+pub use remains::{Noted, Remains};
 pub use write::Subresource;
 
 /// The field manager of changes for which the caller names none.
@@ -63,6 +66,8 @@ pub struct Mutation {
     pub validate_only: bool,
     /// Why, in the caller's words.
     pub reason: String,
+    /// The id of the audit records of the call.
+    pub audit_id: Uuid,
     /// By when it must be done.
     pub deadline: Instant,
 }
@@ -141,6 +146,7 @@ fn without_bookkeeping(node: &Node) -> Value {
     node.metadata.managed_fields = None;
     node.metadata.resource_version = None;
     node.metadata.annotations.iter_mut().for_each(|annotations| annotations.retain(|key, _| !guard::is_own(key)));
+    node.metadata.annotations = node.metadata.annotations.filter(|annotations| !annotations.is_empty());
     serde_json::to_value(node).unwrap_or_default()
 }
 

@@ -103,6 +103,7 @@ mod tests {
             etag: None,
             validate_only: false,
             reason: String::new(),
+            audit_id: uuid::Uuid::nil(),
             deadline: Instant::now(),
         };
         let metadata = json!({"name": "a", "resourceVersion": "7", "uid": "u"});

@@ -193,14 +193,13 @@ fn operations(patch: &json_patch::Patch, mutation: &Mutation, node: &Node) -> Re
 
     let mut ours =
         vec![json!({"op": "add", "path": "/metadata/resourceVersion", "value": node.metadata.resource_version})];
-    if let Some(request) = mutation.to_record() {
-        if after.node.metadata.annotations.is_none() {
-            ours.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
-        }
-        let (key, value) = record::with(Some(node), record::Record::of(request, mutation));
-        ours.push(
-            json!({"op": "add", "path": format!("/metadata/annotations/{}", key.replace('/', "~1")), "value": value}),
-        );
+    let notes = record::notes(Some(node), mutation, after.node != *node);
+    if !notes.is_empty() && after.node.metadata.annotations.is_none() {
+        ours.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    for (key, value) in notes {
+        let path = format!("/metadata/annotations/{}", key.replace('/', "~1"));
+        ours.push(json!({"op": "add", "path": path, "value": value}));
     }
     let ours: json_patch::Patch = serde_json::from_value(ours.into()).map_err(internal)?;
     let body = Patch::Json(json_patch::Patch([patch.0.clone(), ours.0].concat()));
@@ -217,7 +216,7 @@ fn merge(body: &Map<String, Value>, mutation: &Mutation, node: &Node) -> Result<
     Protected::of(node).refuse_change(&Protected::of(&after.node), "patch")?;
 
     lock(&mut body, node)?;
-    remember(&mut body, node, mutation)?;
+    remember(&mut body, node, mutation, after.node != *node)?;
     Ok(Prepared { body: Patch::Merge(body.into()), is_known: after.is_known, try_first: false })
 }
 
@@ -237,7 +236,8 @@ fn strategic_merge(body: &Map<String, Value>, mutation: &Mutation, node: &Node) 
         Protected::of(node).refuse_change(&Protected::of(&Typed::of(after)?.node), "patch")?;
     }
     lock(&mut body, node)?;
-    remember(&mut body, node, mutation)?;
+    // Whether it changes anything, only Kubernetes can tell; a patch that does not must stay one.
+    remember(&mut body, node, mutation, false)?;
     Ok(Prepared { body: Patch::Strategic(body.into()), is_known, try_first })
 }
 
