@@ -64,10 +64,7 @@ impl Auditor {
 
     /// Reads the log. None if nothing is kept.
     pub fn reader(&self) -> Option<query::AuditReader> {
-        match &*self.0 {
-            Sink::Nowhere => None,
-            Sink::Log(log) => Some(query::AuditReader::new(log.clone())),
-        }
+        self.log().map(|log| query::AuditReader::new(log.clone()))
     }
 
     /// Keeps nothing.

@@ -21,7 +21,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         user_agent,
         request_received_timestamp,
         stage_timestamp,
-        request: Asked { object_ref, reason, request_id, dry_run },
+        request: Asked { object_ref, reason, request_id, dry_run, filter, label_selector },
         trace_id,
         response_status,
     } = record;
@@ -45,6 +45,8 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         request_id,
         validate_only: dry_run,
         trace_id,
+        filter,
+        label_selector,
         outcome: response_status.map(outcome),
     }
 }
@@ -53,6 +55,7 @@ fn stage_of(stage: Stage) -> ContractStage {
     match stage {
         Stage::RequestReceived => ContractStage::RequestReceived,
         Stage::ResponseComplete => ContractStage::ResponseComplete,
+        Stage::Settled => ContractStage::Settled,
     }
 }
 
@@ -65,7 +68,7 @@ fn outcome(status: ResponseStatus) -> v1::AuditOutcome {
         Ending::Failed => Outcome::Failed,
         Ending::Unknown => Outcome::Unknown,
     };
-    let ResponseStatus { code, reason, outcome: _, before, after, nodes } = status;
+    let ResponseStatus { code, reason, outcome: _, before, after, nodes, evidence } = status;
     v1::AuditOutcome {
         result: result.into(),
         code,
@@ -73,6 +76,7 @@ fn outcome(status: ResponseStatus) -> v1::AuditOutcome {
         before_json: json(&before),
         after_json: json(&after),
         nodes: nodes.into_iter().map(resource_name).collect(),
+        evidence,
     }
 }
 
@@ -115,6 +119,8 @@ mod tests {
             "reason": "new disk",
             "requestID": "r",
             "dryRun": true,
+            "filter": "ready = false",
+            "labelSelector": "zone=a",
             "traceID": "t",
             "responseStatus": {
                 "code": "OK",
@@ -122,6 +128,7 @@ mod tests {
                 "before": {"spec": {"unschedulable": null}},
                 "after": {"spec": {"unschedulable": true}},
                 "nodes": ["worker-3", "nodes/worker-4"],
+                "evidence": "it is gone",
             },
         });
         let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
@@ -150,6 +157,8 @@ mod tests {
             request_id: "r".into(),
             validate_only: true,
             trace_id: "t".into(),
+            filter: "ready = false".into(),
+            label_selector: "zone=a".into(),
             outcome: Some(v1::AuditOutcome {
                 result: Outcome::Changed.into(),
                 code: "OK".into(),
@@ -157,6 +166,7 @@ mod tests {
                 before_json: r#"{"spec":{"unschedulable":null}}"#.into(),
                 after_json: r#"{"spec":{"unschedulable":true}}"#.into(),
                 nodes: vec!["nodes/worker-3".into(), "nodes/worker-4".into()],
+                evidence: "it is gone".into(),
             }),
         };
         assert_eq!(shown, expected);
