@@ -10,6 +10,7 @@ mod token;
 
 use jiff::Timestamp;
 use nodeward_audit_log::{AuditLog, Entry, Follower, LineHash, Position, ReadError};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::AuditRecord;
@@ -61,15 +62,21 @@ impl AuditReader {
     }
 
     /// The records that match, from this entry backwards.
-    pub async fn page(&self, filter: RecordFilter, from: u64, effort: Effort) -> Result<Page, Error> {
+    pub async fn page(
+        &self,
+        filter: RecordFilter,
+        from: u64,
+        effort: Effort,
+        deadline: Instant,
+    ) -> Result<Page, Error> {
         let reader = self.0.reader();
-        on_a_thread(move || page::read(&reader, &filter, from, effort)).await?.map_err(unreadable)
+        on_a_thread(deadline, move || page::read(&reader, &filter, from, effort)).await?.map_err(unreadable)
     }
 
     /// Where a stream that is to start there begins.
-    pub async fn start(&self, start: Start) -> Result<Started, Error> {
+    pub async fn start(&self, start: Start, deadline: Instant) -> Result<Started, Error> {
         let log = self.0.clone();
-        on_a_thread(move || start::find(&log, start)).await?
+        on_a_thread(deadline, move || start::find(&log, start)).await?
     }
 
     /// The records that match from this entry on, and then each new one.
@@ -78,9 +85,13 @@ impl AuditReader {
     }
 }
 
-/// Does what may have to wait for the disk.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
+/// Does what may have to wait for the disk, which is waited for until the deadline.
+async fn on_a_thread<T: Send + 'static>(
+    deadline: Instant,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let done = timeout_at(deadline, tokio::task::spawn_blocking(work)).await;
+    let done = done.map_err(|_| Error::DeadlineExceeded { stage: "reading the audit log" })?;
     done.map_err(|error| Error::Internal { detail: format!("reading the audit log: {error}") })
 }
 
@@ -89,5 +100,21 @@ pub fn unreadable(error: ReadError) -> Error {
     match error {
         ReadError::Pruned { .. } => Error::ResumeTokenExpired,
         error => Error::AuditLogUnreadable { detail: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_is_not_waited_for_beyond_the_deadline() {
+        let (answer, disk) = std::sync::mpsc::channel::<()>();
+        let deadline = Instant::now() + Duration::from_millis(10);
+        let read = on_a_thread(deadline, move || disk.recv()).await;
+        assert!(matches!(read, Err(Error::DeadlineExceeded { .. })), "{read:?}");
+        drop(answer);
     }
 }
