@@ -13,7 +13,8 @@ use nodeward_api::v1::{
     StreamAuditRecordsRequest, StreamAuditRecordsResponse, UncordonNodeRequest,
 };
 use nodeward_audit_log::{Expected, Verifier};
-use nodeward_sandbox::User;
+use nodeward_sandbox::{ClientCertificate, Subject, User};
+use nodeward_server::access::AccessOptions;
 use nodeward_server::args::ServeOptions;
 use nodeward_server::audit::AuditOptions;
 use nodeward_server::server::Server;
@@ -23,9 +24,10 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
-use crate::support::guarded::guarded;
+use crate::support::grants::Grant;
+use crate::support::guarded::{Guarded, guarded, options, rbac_only};
 use crate::support::somebody::{Says, Somebody};
-use crate::support::{assert_error, assert_violation, connect, world};
+use crate::support::{assert_error, assert_violation, connect, unique, world};
 
 type AuditClient<C = Channel> = AuditServiceClient<C>;
 
@@ -327,6 +329,22 @@ async fn auditors_read_the_log_and_nobody_else_does() {
         let streamed = client.stream_audit_records(StreamAuditRecordsRequest::default()).await;
         assert_error(streamed, Code::PermissionDenied, "ACCESS_DENIED");
     }
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_reader_loses_the_right() {
+    let options = options().await;
+    let access = AccessOptions { ask_again: Duration::from_millis(200), ..options.access };
+    let inquisitive = Guarded::start(rbac_only().await, ServeOptions { access, ..options }).await;
+    let name = unique("auditing");
+    let grant = Grant::to(Subject::user(&name), "nodeward-auditor").await;
+    let mut client = reader_of(&inquisitive.with(ClientCertificate::of(&name)).await);
+    let mut stream = client.stream_audit_records(StreamAuditRecordsRequest::default()).await.unwrap().into_inner();
+    next(&mut stream).await.unwrap();
+    grant.take_away().await;
+    let bookmark = next(&mut stream).await.unwrap();
+    assert!(matches!(bookmark.event, Some(Event::Bookmark(_))), "{bookmark:?}");
+    assert_error(next(&mut stream).await, Code::PermissionDenied, "ACCESS_DENIED");
 }
 
 #[tokio::test]

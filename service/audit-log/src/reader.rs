@@ -235,7 +235,7 @@ impl EntriesBack {
     fn look_up(&self) -> Result<Option<(Segment, BackLines)>, ReadError> {
         let segments = self.reader.segments()?;
         let Some(segment) = holding(&segments, self.next) else { return Ok(None) };
-        match BackLines::open(&segment.path, self.reader.end_of(segment)) {
+        match BackLines::open_before(&segment.path, self.reader.end_of(segment), self.next) {
             Ok(lines) => Ok(Some((segment.clone(), lines))),
             // It was removed just now: this is where the log begins.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -147,6 +147,8 @@ mod tests {
             ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Class::Read),
             ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Class::Read),
             ("nodeward.v1.NodeService/WatchNodes", Class::Watch),
+            ("nodeward.v1.AuditService/ListAuditRecords", Class::Read),
+            ("nodeward.v1.AuditService/StreamAuditRecords", Class::Watch),
             ("grpc.health.v1.Health/Check", Class::Health),
             ("grpc.health.v1.Health/Watch", Class::Health),
         ] {

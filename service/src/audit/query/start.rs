@@ -75,8 +75,9 @@ fn has(log: &AuditLog, position: Position) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
-    use nodeward_audit_log::{Options, Record};
+    use nodeward_audit_log::{Options, Record, Retention};
     use serde_json::json;
     use tempfile::TempDir;
 
@@ -125,6 +126,23 @@ mod tests {
         assert_eq!(next(Timestamp::MIN), 1);
         assert_eq!(next(now), 1, "the clock may err");
         assert_eq!(next(now + CLOCK_MAY_ERR * 2), starts.last().unwrap().0);
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_next_entry_was_removed_with_old_segments_has_expired() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { segment_bytes: 1, ..Options::new(dir.path().join("log"), dir.path().join("key")) };
+        let log = AuditLog::open(options).await.unwrap();
+        append(&log, "a").await;
+        let early = token(&log, find(&log, Start::AtTheEnd).unwrap());
+        for text in ["b", "c", "d"] {
+            append(&log, text).await;
+        }
+        let late = token(&log, find(&log, Start::AtTheEnd).unwrap());
+        let everything = Retention { max_age: Some(Duration::ZERO), ..Retention::default() };
+        log.prune(everything).await.unwrap();
+        assert!(matches!(find(&log, early), Err(Error::ResumeTokenExpired)));
+        find(&log, late).unwrap();
     }
 
     #[tokio::test]

@@ -47,7 +47,7 @@ pub(super) async fn list(
     // Half of the time that is left, so that what is found arrives.
     let time = (deadline.saturating_duration_since(Instant::now()) / 2).min(PAGE_TIME);
     let effort = Effort { records: page_size, bytes: PAGE_BYTES, entries: PAGE_ENTRIES, time };
-    let page = reader.page(filter, from, effort).await?;
+    let page = reader.page(filter, from, effort, deadline).await?;
     let next = page.next.map(|next| AuditPageToken::new(reader.id(), next, query).encode());
     Ok(Response::new(v1::ListAuditRecordsResponse {
         audit_records: page.found.into_iter().map(to_contract).collect(),

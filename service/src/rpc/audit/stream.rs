@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::to_contract;
 use super::{AuditRpc, request};
-use crate::audit::query::{AuditReader, AuditResumeToken, Found, RecordFilter, Start, unreadable};
+use crate::audit::query::{AuditReader, AuditResumeToken, Found, RecordFilter, Start, Started, unreadable};
 use crate::error::Error;
 use crate::node::Violations;
 use crate::node::token::QueryHash;
@@ -42,7 +42,8 @@ pub(super) async fn stream(
         return Err(Error::ShuttingDown);
     }
     let reader = rpc.reader()?.clone();
-    let stream = Records::open(reader, query, jittered(rpc.streams.max_age), end.clone()).await?;
+    let start = reader.start(query.start.clone(), deadline).await?;
+    let stream = Records::new(reader, query, start, jittered(rpc.streams.max_age), end.clone());
     let ended = async move { session.ended(permission).await };
     Ok(Response::new(while_allowed(stream.into_stream(), end, ended)))
 }
@@ -94,25 +95,18 @@ enum Woken {
 }
 
 impl Records {
-    async fn open(
-        reader: AuditReader,
-        query: Query,
-        max_age: Duration,
-        stop: CancellationToken,
-    ) -> Result<Self, Error> {
+    fn new(reader: AuditReader, query: Query, started: Started, max_age: Duration, stop: CancellationToken) -> Self {
         let Query { filter, hash, start, bookmark_interval } = query;
-        let is_to_greet = !matches!(start, Start::Before(_));
-        let started = reader.start(start).await?;
-        Ok(Self {
+        Self {
             follower: reader.follow(filter, started.next),
             reader,
             hash,
             witness: started.witness,
             bookmark_interval,
-            is_to_greet,
+            is_to_greet: !matches!(start, Start::Before(_)),
             ends_at: Instant::now() + max_age,
             stop,
-        })
+        }
     }
 
     fn into_stream(self) -> BoxStream<'static, Result<Message, Status>> {
@@ -214,8 +208,9 @@ mod tests {
 
     async fn open(log: &AuditLog, request: &v1::StreamAuditRecordsRequest) -> Records {
         let query = Query::parse(request).unwrap();
-        let age = Duration::from_secs(60);
-        Records::open(AuditReader::new(log.clone()), query, age, CancellationToken::new()).await.unwrap()
+        let (reader, age) = (AuditReader::new(log.clone()), Duration::from_secs(60));
+        let started = reader.start(query.start.clone(), Instant::now() + age).await.unwrap();
+        Records::new(reader, query, started, age, CancellationToken::new())
     }
 
     async fn next(records: &mut Records) -> Message {

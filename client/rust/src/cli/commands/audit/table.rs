@@ -50,8 +50,14 @@ impl Lines {
         if self.widths.is_empty() {
             let header = self.header();
             // The words that come sooner or later, so that the columns do not jump.
-            let expected =
-                ["2026-11-24T10:00:00Z", "service-account", "UpdateNodeStatus", "worker-node-name", "ACCESS_DENIED"];
+            let expected = [
+                "2026-11-24T10:00:00Z",
+                "service-account",
+                "UpdateNodeStatus",
+                "worker-node-name",
+                "ACCESS_DENIED",
+                "00000000-0000-0000-0000-000000000000",
+            ];
             self.widen(&header);
             self.widen(&expected.map(str::to_owned));
             text = self.format(&header);
