@@ -21,6 +21,8 @@ mod access_write_as;
 mod attack;
 mod attack_handshake;
 mod audit;
+mod audit_copies;
+mod audit_disk;
 mod audit_kill;
 mod audit_settle;
 mod cordon;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
@@ -119,6 +120,18 @@ impl ServerProcess {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
+    /// Where it shows its metrics.
+    pub fn admin(&self) -> SocketAddr {
+        let line = self.said.iter().find(|line| line.contains("serving metrics and probes"));
+        address_in(line.expect("it says where")).unwrap()
+    }
+
+    /// No file of it may become larger than this from now on: to it, the disk is full. `None` is no limit.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let pid = Pid::from_raw(self.pid().try_into().unwrap());
+        prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    }
+
     fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
@@ -147,7 +160,8 @@ impl ServerProcess {
 
 async fn spawn(kubeconfig: &Path, flags: &[&str]) -> (Child, UnboundedReceiver<String>) {
     let kubeconfig = kubeconfig.to_str().unwrap();
-    let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
+    let level: &[&str] = if flags.contains(&"--log") { &[] } else { &["--log", "info"] };
+    let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig], level, flags].concat();
     let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
     let log = read(child.stderr.take().unwrap());
     (child, log)
