@@ -33,6 +33,7 @@ mod fuzz_strings;
 mod lost_answers;
 mod patch;
 mod read;
+mod secrets;
 mod serving;
 mod shutdown;
 mod shutdown_process;

@@ -104,8 +104,10 @@ impl ServerProcess {
     /// The same, but without waiting for more than that it listens.
     pub async fn start_listening(kubeconfig: &Path, flags: &[&str]) -> Self {
         let (child, mut log) = spawn(kubeconfig, flags).await;
-        let (said, line) = lines_until(&mut log, &["listening"]).await;
-        Self { child, log, address: address_in(&line).unwrap(), said }
+        let (mut said, line) = lines_until(&mut log, &["listening"]).await;
+        let address = address_in(&line).unwrap();
+        said.push(line);
+        Self { child, log, address, said }
     }
 
     /// Kills it, and waits until it is gone.
@@ -167,10 +169,10 @@ async fn spawn(kubeconfig: &Path, flags: &[&str]) -> (Child, UnboundedReceiver<S
     (child, log)
 }
 
-/// The address in a line that says where it listens.
+/// The address in a line that says where it listens, in either format of the log.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, address) = line.split_once("address=")?;
-    Some(address.split_whitespace().next()?.parse().unwrap())
+    let (_, address) = line.split_once("address=").or_else(|| line.split_once("\"address\":\""))?;
+    Some(address.split([' ', '"']).next()?.parse().unwrap())
 }
 
 /// The lines of a log. They are read as they come: a server whose log nobody reads would stand still at last.
