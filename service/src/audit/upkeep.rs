@@ -68,3 +68,51 @@ impl Auditor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use nodeward_audit_log::Verifier;
+
+    use super::super::{AuditCall, AuditOptions, Outcome};
+    use super::*;
+    use crate::caller::Caller;
+
+    async fn auditor(options: AuditOptions) -> (Auditor, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = AuditOptions { audit_dir: Some(dir.path().join("log")), ..options };
+        (Auditor::open(&options).await.unwrap(), dir)
+    }
+
+    async fn write(auditor: &Auditor, records: usize) {
+        for _ in 0..records {
+            let call = AuditCall::new(auditor.clone(), "rpc", &Caller::Server, None, &HeaderMap::new(), String::new());
+            call.end(Outcome::default(), "").await;
+        }
+    }
+
+    fn first_kept(auditor: &Auditor) -> u64 {
+        let report = Verifier::trusting_the_log().verify(auditor.log().unwrap().dir()).unwrap();
+        assert!(report.is_intact(), "{report}");
+        report.first_sequence.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_log_that_becomes_too_large_loses_its_oldest_segments_and_is_whole() {
+        let small =
+            AuditOptions { audit_segment_bytes: 4096, audit_max_bytes: Some(10_000), ..AuditOptions::default() };
+        let (auditor, _dir) = auditor(small).await;
+        write(&auditor, 100).await;
+        assert_eq!(first_kept(&auditor), 1);
+        auditor.remove_old(auditor.log().unwrap()).await;
+        assert!(first_kept(&auditor) > 50, "{}", first_kept(&auditor));
+    }
+
+    #[tokio::test]
+    async fn all_is_kept_unless_options_say_otherwise() {
+        let (auditor, _dir) = auditor(AuditOptions { audit_segment_bytes: 4096, ..AuditOptions::default() }).await;
+        write(&auditor, 100).await;
+        auditor.remove_old(auditor.log().unwrap()).await;
+        assert_eq!(first_kept(&auditor), 1);
+    }
+}
