@@ -53,6 +53,8 @@ struct Inner {
     unsettled: Mutex<Vec<Unsettled>>,
     /// Outcomes that could not be written.
     late: Mutex<Vec<AuditRecord>>,
+    /// Held by whoever writes them.
+    writing_late: tokio::sync::Mutex<()>,
 }
 
 impl Auditor {
@@ -87,6 +89,7 @@ impl Auditor {
             upkeep: Upkeep::new(options.retention()),
             unsettled: Mutex::new(open),
             late: Mutex::default(),
+            writing_late: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -125,8 +128,10 @@ impl Auditor {
     /// Writes a record. It is on the disk when this returns.
     async fn write(&self, record: &AuditRecord) -> Result<(), Error> {
         let written = self.append(record).await;
-        if written.is_ok() {
-            self.write_late().await;
+        if written.is_ok() && !self.late().is_empty() {
+            // In a task of its own: whoever waits for this record may leave.
+            let auditor = self.clone();
+            tokio::spawn(async move { auditor.write_late().await });
         }
         written
     }
@@ -144,6 +149,7 @@ impl Auditor {
     }
 
     async fn write_late(&self) {
+        let _alone = self.0.writing_late.lock().await;
         let mut late = std::mem::take(&mut *self.late()).into_iter();
         while let Some(record) = late.next() {
             if self.append(&record).await.is_err() {
