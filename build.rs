@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-const PROTO_FILES: [&str; 4] = [
+const PROTO_FILES: [&str; 6] = [
+    "nodeward/v1/audit_record.proto",
+    "nodeward/v1/audit_service.proto",
     "nodeward/v1/metadata.proto",
     "nodeward/v1/node.proto",
     "nodeward/v1/node_service.proto",

@@ -1,7 +1,8 @@
 //! The nodeward server: carries out the RPCs of `nodeward.v1` as Kubernetes calls.
 //!
 //! The rooms: [`node`] knows what a node is, and [`caller`] what a caller is, without I/O; [`cluster`] alone talks to
-//! Kubernetes; [`transport`] lets connections in, [`access`] callers; [`audit`] keeps records of what they
+//! Kubernetes; [`transport`] lets connections in, [`access`] callers, and [`standing`] is what they tell each
+//! other; [`audit`] keeps records of what they
 //! change; [`rpc`] translates between gRPC and these;
 //! [`telemetry`] reports, and [`admin`] shows it to those who run the server. [`server`] wires them, [`run_from`] is the
 //! process.
@@ -18,6 +19,7 @@ pub mod node;
 pub mod rpc;
 mod run;
 pub mod server;
+pub mod standing;
 pub mod telemetry;
 pub mod transport;
 

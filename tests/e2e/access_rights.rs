@@ -44,7 +44,7 @@ async fn everybody_may_call_what_their_role_lets_them_do() {
     assert_eq!(guarded.user(User::Admin).await.may(&node).await, all);
     assert_may(&guarded.user(User::Operator).await, &node, &[&READS, &PATCHES]).await;
     assert_may(&guarded.user(User::Viewer).await, &node, &[&READS]).await;
-    assert_may(&guarded.user(User::Auditor).await, &node, &[]).await;
+    assert_may(&guarded.user(User::Auditor).await, &node, &[&["GetNode"]]).await;
     assert_may(&guarded.with(ClientCertificate::of("stranger")).await, &node, &[]).await;
 }
 

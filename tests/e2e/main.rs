@@ -8,6 +8,7 @@
 mod support;
 
 mod access_certificates;
+mod access_ledger;
 mod access_limits;
 mod access_names;
 mod access_own_rights;
@@ -20,10 +21,13 @@ mod access_tokens;
 mod access_write_as;
 mod attack;
 mod attack_handshake;
+mod attack_tokens;
 mod audit;
+mod audit_cli;
 mod audit_copies;
 mod audit_disk;
 mod audit_kill;
+mod audit_service;
 mod audit_settle;
 mod cordon;
 mod create;

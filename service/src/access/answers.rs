@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::Error;
 
 /// How long an answer is good for: a token that is revoked or a right that is taken away is gone by then.
-const GOOD_FOR: Duration = Duration::from_secs(10);
+pub(super) const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// The most answers that are kept.
-const MOST_ANSWERS: u64 = 10_000;
+pub(super) const MOST_ANSWERS: u64 = 10_000;
 
 /// How long Kubernetes is asked, whoever still waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);

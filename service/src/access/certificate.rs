@@ -24,6 +24,9 @@ pub enum CertificateError {
     /// It names nobody.
     #[error("the client certificate has neither a common name nor a SPIFFE id that a rule maps to a user")]
     Nameless,
+    /// It is that of a workload that no rule knows.
+    #[error("no rule maps the client certificate's SPIFFE id {0:?} to a user")]
+    Unmapped(String),
     /// It names more than one.
     #[error("the client certificate has {0}: one is needed to tell who it is")]
     Ambiguous(&'static str),
@@ -91,15 +94,23 @@ fn spiffe_user(certificate: &X509Certificate<'_>, rules: &SpiffeRules) -> Result
     let names = names.map_err(|error| CertificateError::Unreadable(error.to_string()))?;
     let names = names.iter().flat_map(|names| &names.value.general_names);
     let mut ids = names.filter_map(|name| match name {
-        GeneralName::URI(uri) if uri.starts_with("spiffe://") => Some(*uri),
+        GeneralName::URI(uri) if is_spiffe_id(uri) => Some(*uri),
         _ => None,
     });
     match (ids.next(), ids.next()) {
         // An X.509-SVID has exactly one URI (SPIFFE X509-SVID, section 2).
         (Some(_), Some(_)) => Err(CertificateError::Ambiguous("several SPIFFE ids")),
-        (Some(id), None) => Ok(rules.user(id)),
+        // Without any rule nobody has said that such ids mean something here: then they are passed over, as Kubernetes does.
+        (Some(_), None) if rules.is_empty() => Ok(None),
+        (Some(id), None) => rules.user(id).map(Some).ok_or_else(|| CertificateError::Unmapped(id.to_owned())),
         (None, _) => Ok(None),
     }
+}
+
+/// Schemes are the same in any case (RFC 3986, section 3.1).
+fn is_spiffe_id(uri: &str) -> bool {
+    const SCHEME: &str = "spiffe://";
+    uri.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
 #[cfg(test)]
@@ -181,8 +192,18 @@ mod tests {
 
     #[test]
     fn a_certificate_that_names_nobody_is_refused() {
-        let der = certificate(&[(DnType::OrganizationName, "operators")], &["spiffe://other.org/ns/fleet/sa/backend"]);
+        let der = certificate(&[(DnType::OrganizationName, "operators")], &[]);
         assert_eq!(principal(&der, &rules()), Err(CertificateError::Nameless));
+    }
+
+    #[test]
+    fn a_workload_that_no_rule_knows_is_not_whom_its_common_name_says() {
+        for id in ["spiffe://other.org/ns/fleet/sa/backend", "SPIFFE://example.org/ns/fleet/sa/backend", "spiffe://"] {
+            let der = certificate(&[(DnType::CommonName, "alice")], &[id]);
+            assert_eq!(principal(&der, &rules()), Err(CertificateError::Unmapped(id.to_owned())));
+            // Unless there is no rule at all.
+            assert_eq!(principal(&der, &SpiffeRules::default()).unwrap().username, "alice");
+        }
     }
 
     #[test]

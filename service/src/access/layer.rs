@@ -2,7 +2,7 @@
 //!
 //! It promises that a request that gets through has a [`Session`] and its [`Caller`](crate::caller::Caller) among its
 //! extensions, and no header that claims to know
-//! better who is calling. The credential itself goes no further.
+//! better who is calling. The credential itself goes no further. The connection's [`Standing`] is then that of somebody known.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::metrics::Metrics;
 use super::token::Bearer;
 use super::{Access, Session};
 use crate::error::Error;
+use crate::standing::Standing;
 use crate::{grpc_timeout, telemetry};
 
 /// Services that anybody may call: probes have no credentials.
@@ -111,7 +112,11 @@ impl AccessLayer {
         let deadline = Instant::now() + patience;
         let bearer = Bearer::of(&request.headers)?;
         let certificate = (self.certificate)(&request.extensions);
-        let caller = self.access.authenticator.caller(bearer.as_ref(), certificate, deadline).await?;
+        let standing = request.extensions.get::<Standing>();
+        let caller = self.access.authenticator.caller(bearer.as_ref(), certificate, standing, deadline).await?;
+        if let Some(standing) = standing {
+            standing.vouch();
+        }
         Ok(Session::new(caller, bearer, self.access.clone()))
     }
 }

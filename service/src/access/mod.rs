@@ -16,6 +16,7 @@ mod options;
 pub mod own_rights;
 mod session;
 mod spiffe;
+mod strangers;
 mod token;
 
 use std::time::Duration;

@@ -78,7 +78,7 @@ impl Session {
     async fn ask_again(&self, permission: Permission) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
         if let Some(bearer) = &self.bearer {
-            let caller = self.access.authenticator.bearer(bearer, deadline).await?;
+            let caller = self.access.authenticator.bearer_again(bearer, deadline).await?;
             if caller.username() != self.caller.username() {
                 return Err(Error::Unauthenticated { detail: "the token is somebody else's now".to_owned() });
             }

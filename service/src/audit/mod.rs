@@ -10,6 +10,7 @@ mod copy;
 mod layer;
 mod metrics;
 mod options;
+pub mod query;
 mod record;
 mod settle;
 mod unsettled;
@@ -79,6 +80,11 @@ impl Auditor {
             tracing::error!(%error, "that the outcomes of changes are unknown can't be recorded yet");
         }
         Ok(auditor)
+    }
+
+    /// Reads the log. None if nothing is kept.
+    pub fn reader(&self) -> Option<query::AuditReader> {
+        self.log().map(|log| query::AuditReader::new(log.clone()))
     }
 
     fn with(log: Option<AuditLog>, copies: Option<Copies>, options: &AuditOptions, open: Vec<Unsettled>) -> Self {

@@ -26,7 +26,7 @@ pub use review::Reviews;
 pub use write_as::WriteAs;
 
 /// How often old requests are forgotten.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The cluster: its nodes in memory, and the ways to read and change them in Kubernetes.
 #[derive(Clone)]
@@ -42,10 +42,10 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster behind this connection. Nothing is read before `run`.
     pub fn new(connection: Connection) -> Self {
-        let Connection { client, namespace, write_as, store } = connection;
+        let Connection { client, namespace, write_as, ledger, store } = connection;
         let impersonation = Impersonation::new(write_as);
         let store = store::Store::new(store);
-        let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone(), impersonation.clone());
+        let mutator = mutate::Mutator::new(client.clone(), &namespace, ledger, store.clone(), impersonation.clone());
         let reviews = Reviews::new(client.clone());
         Self { nodes: Api::all(client), store, mutator, reviews, impersonation, namespace }
     }
@@ -115,7 +115,7 @@ impl Cluster {
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             if let Err(error) = self.mutator.forget_old_requests().await {
-                tracing::warn!(%error, "could not forget old requests, trying again in an hour");
+                tracing::warn!(%error, "could not forget old requests, trying again soon");
             }
         }
     }

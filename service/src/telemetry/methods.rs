@@ -56,6 +56,11 @@ impl Method {
     pub fn mutates(self) -> bool {
         self.class == Class::Mutation
     }
+
+    /// Whether its service is one beside the contract, whose own streams are all watches.
+    pub fn is_aside(self) -> bool {
+        self.class == Class::Health || (self.class == Class::Read && self.streams)
+    }
 }
 
 /// The RPC `full_name`, for example `nodeward.v1.NodeService/CordonNode`, with its name. None if there is no such RPC.

@@ -87,7 +87,7 @@ pub const ERROR_REASON: &str = "nodeward.error.reason";
 pub const CONNECTIONS_OPEN: &str = "nodeward.connections.open";
 /// How many connections came to nothing; a metric.
 pub const CONNECTIONS_REFUSED: &str = "nodeward.connections.refused";
-/// Why a connection came to nothing: `full`, `silent` or `handshake`.
+/// Why a connection came to nothing: `full`, `full_of_one`, `silent`, `handshake` or `unknown`.
 pub const REFUSAL_REASON: &str = "nodeward.refusal.reason";
 /// How often changed certificates could not be used; a metric.
 pub const CERTIFICATE_RELOAD_FAILURES: &str = "nodeward.certificate.reload_failures";
@@ -96,9 +96,10 @@ pub const CERTIFICATE_EXPIRY: &str = "nodeward.certificate.expiry";
 
 /// A counter: calls that were refused because of a limit, by [`LIMIT_CLASS`] and [`LIMIT_NAME`].
 pub const LIMIT_REFUSALS: &str = "nodeward.limit.refusals";
-/// What a refused call was: `reads`, `watches` or `mutations`.
+/// What a refused call was: `reads`, `watches` or `mutations`, or that it was `authentication` that was refused.
 pub const LIMIT_CLASS: &str = "nodeward.limit.class";
-/// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server.
+/// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server, `questions` about tokens at a
+/// time, or `failures` of a network.
 pub const LIMIT_NAME: &str = "nodeward.limit.name";
 /// An up-down counter: how many calls in progress and open streams count for the limits of the server, by [`LIMIT_NAME`].
 pub const LOAD_USAGE: &str = "nodeward.load.usage";

@@ -12,6 +12,10 @@ use crate::telemetry::{self, names};
 pub(super) enum Refusal {
     /// There are as many as there may be.
     Full,
+    /// There are as many from the client's network as there may be.
+    FullOfOne,
+    /// Nobody known has called on it in time.
+    Unknown,
     /// The client has not spoken in time.
     Silent,
     /// There was no agreement on TLS, or the client's certificate is not accepted.
@@ -22,6 +26,8 @@ impl Refusal {
     fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::FullOfOne => "full_of_one",
+            Self::Unknown => "unknown",
             Self::Silent => "silent",
             Self::Handshake => "handshake",
         }

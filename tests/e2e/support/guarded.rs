@@ -1,6 +1,7 @@
 //! Servers that let nobody in whom they do not know.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,11 @@ impl Guarded {
     /// Somebody who shows nothing.
     pub async fn nobody(&self) -> Somebody {
         Somebody::connect(self.server.address(), &self.sandbox.server_ca(), None).await
+    }
+
+    /// Somebody who shows nothing and comes from this address.
+    pub async fn nobody_from(&self, from: IpAddr) -> Somebody {
+        Somebody::connect_from(Some(from), self.server.address(), &self.sandbox.server_ca(), None).await
     }
 
     /// Somebody who shows this token, and no certificate.

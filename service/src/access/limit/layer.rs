@@ -17,6 +17,7 @@ use super::time::Time;
 use super::{LimitOptions, permit};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::standing::Standing;
 use crate::telemetry::{self, methods};
 
 /// Limits calls. Its clones count together.
@@ -68,7 +69,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = request.extensions().get::<Caller>();
-        let state = match self.limits.admit(request.uri().path(), caller) {
+        let standing = request.extensions().get::<Standing>();
+        let state = match self.limits.admit(request.uri().path(), caller, standing) {
             Ok(admission) => {
                 if let Some(permit) = admission.permit.clone().filter(|_| admission.outlives_caller) {
                     request.extensions_mut().insert(permit);

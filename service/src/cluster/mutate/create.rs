@@ -58,17 +58,18 @@ impl Mutator {
         create: impl Future<Output = Result<Created, Error>>,
     ) -> Result<Created, Error> {
         let Some(request) = mutation.to_record() else { return create.await };
-        let entry = match self.ledger.begin(mutation, request, Deed::Create(name.to_owned())).await? {
+        let (entry, is_new) = match self.ledger.begin(mutation, request, Deed::Create(name.to_owned())).await? {
             Begun::Before(Entry { created: Some(uid), .. }) => return self.created_before(mutation, name, &uid).await,
             // What an earlier try began may have come no further.
-            Begun::Before(entry) | Begun::Now(entry) => entry,
+            Begun::Before(entry) => (entry, false),
+            Begun::Now(entry) => (entry, true),
         };
         let result = create.await;
         match &result {
             Ok(Created::Now(node) | Created::Before(node)) => {
                 self.ledger.created(mutation, &entry, node.metadata.uid.as_deref().unwrap_or_default()).await;
             }
-            Err(error) if error.is_refusal() => self.ledger.forget(mutation, &entry).await,
+            Err(error) if error.is_refusal() && is_new => self.ledger.forget(mutation, &entry).await,
             Err(_) => {}
         }
         result

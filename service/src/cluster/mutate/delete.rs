@@ -79,7 +79,7 @@ impl Mutator {
         }
     }
 
-    /// Deletes the targets, and forgets the request if that is refused.
+    /// Deletes the targets, and forgets the request, which was noted just now, if that is refused.
     async fn delete_noted(
         &self,
         mutation: &Mutation,
@@ -120,7 +120,7 @@ impl Mutator {
         entry: &Entry,
         propagation: Propagation,
     ) -> Result<Changed, Error> {
-        self.delete_noted(mutation, Some(entry), entry.targets(), propagation).await?;
+        self.delete_noted(mutation, None, entry.targets(), propagation).await?;
         let mut node = Node::default();
         if let Some(target) = entry.targets().first() {
             node.metadata.name = Some(target.name.clone());

@@ -18,6 +18,7 @@ mod entry;
 mod guard;
 mod ledger;
 mod patch;
+mod quota;
 mod record;
 mod remains;
 mod update;
@@ -42,6 +43,7 @@ use crate::node::update::diff;
 pub use delete::Propagation;
 pub use delete_collection::Collection;
 pub use patch::{NodePatch, PatchFormat};
+pub use quota::LedgerOptions;
 pub use record::{Digest, Remembers};
 pub use remains::{Noted, Remains};
 pub use write::Subresource;
@@ -165,8 +167,14 @@ pub struct Mutator {
 
 impl Mutator {
     /// A mutator that notes creations and deletions in this namespace. The client must not retry by itself.
-    pub(super) fn new(client: Client, namespace: &str, store: Store, impersonation: Impersonation) -> Self {
-        let ledger = ledger::Ledger::new(client.clone(), namespace);
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        limits: LedgerOptions,
+        store: Store,
+        impersonation: Impersonation,
+    ) -> Self {
+        let ledger = ledger::Ledger::new(client.clone(), namespace, limits);
         Self { ledger, write: write::WriteClient::new(client, impersonation), store }
     }
 

@@ -45,7 +45,7 @@ static NODE_FIELDS: [Field; 9] = [
     field("spec.pod_cidrs", ["spec", "podCIDRs"], Kind::Whole),
 ];
 
-static STATUS_FIELDS: [Field; 14] = [
+static STATUS_FIELDS: [Field; 13] = [
     field("status.capacity", ["status", "capacity"], Kind::Map),
     field("status.allocatable", ["status", "allocatable"], Kind::Map),
     field("status.phase", ["status", "phase"], Kind::Whole),
@@ -56,7 +56,6 @@ static STATUS_FIELDS: [Field; 14] = [
     field("status.images", ["status", "images"], Kind::Whole),
     field("status.volumes_in_use", ["status", "volumesInUse"], Kind::Whole),
     field("status.volumes_attached", ["status", "volumesAttached"], Kind::Whole),
-    field("status.config", ["status", "config"], Kind::Whole),
     field("status.runtime_handlers", ["status", "runtimeHandlers"], Kind::Whole),
     field("status.features", ["status", "features"], Kind::Whole),
     field("status.declared_features", ["status", "declaredFeatures"], Kind::Whole),

@@ -31,7 +31,7 @@ const NODE_PATHS: [&str; 16] = [
     "*",
 ];
 
-const STATUS_PATHS: [&str; 18] = [
+const STATUS_PATHS: [&str; 17] = [
     "status.capacity",
     "status.capacity.a",
     "status.allocatable",
@@ -46,7 +46,6 @@ const STATUS_PATHS: [&str; 18] = [
     "status.images",
     "status.volumes_in_use",
     "status.volumes_attached",
-    "status.config",
     "status.runtime_handlers",
     "status.features",
     "*",

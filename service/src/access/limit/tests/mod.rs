@@ -4,6 +4,7 @@ mod answers;
 mod load;
 mod metrics;
 mod places;
+mod side;
 mod users;
 
 use std::convert::Infallible;
