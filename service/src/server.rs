@@ -93,6 +93,11 @@ impl Server {
             async move { auditor.settle(cluster, in_flight).await }
         };
         background.spawn(stop_cluster.clone().run_until_cancelled_owned(settling));
+        let upkeep = {
+            let auditor = auditor.clone();
+            async move { auditor.keep_up().await }
+        };
+        background.spawn(stop_cluster.clone().run_until_cancelled_owned(upkeep));
         let store = cluster.store().clone();
         let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tower::{Layer, Service};
 
+use super::metrics::Metrics;
 use super::token::Bearer;
 use super::{Access, Session};
 use crate::error::Error;
@@ -35,12 +36,13 @@ pub type CertificateOf = fn(&Extensions) -> Option<&[u8]>;
 pub struct AccessLayer {
     access: Access,
     certificate: CertificateOf,
+    metrics: Metrics,
 }
 
 impl AccessLayer {
     /// A layer that finds certificates in this way.
     pub fn new(access: Access, certificate: CertificateOf) -> Self {
-        Self { access, certificate }
+        Self { access, certificate, metrics: Metrics::new() }
     }
 }
 
@@ -85,15 +87,18 @@ where
                 // Apart from the body, which need not be shared.
                 let (mut parts, body) = request.into_parts();
                 let session = layer.session(&parts).await;
-                parts.headers.remove(AUTHORIZATION);
-                request = Request::from_parts(parts, body);
+                let has_token = parts.headers.remove(AUTHORIZATION).is_some();
                 match session {
                     Ok(session) => {
+                        request = Request::from_parts(parts, body);
                         telemetry::caller(session.caller().username());
                         request.extensions_mut().insert(session.caller().clone());
                         request.extensions_mut().insert(session);
                     }
-                    Err(error) => return Ok(Status::from(error).into_http()),
+                    Err(error) => {
+                        layer.metrics.refused(has_token, (layer.certificate)(&parts.extensions).is_some(), &error);
+                        return Ok(Status::from(error).into_http());
+                    }
                 }
             }
             inner.call(request).await

@@ -10,6 +10,7 @@ mod authorize;
 mod certificate;
 mod layer;
 mod limit;
+mod metrics;
 mod oidc;
 mod options;
 pub mod own_rights;

@@ -113,8 +113,8 @@ impl AuditCall {
         if let Some(object) = record.request.object_ref.as_mut().filter(|_| !uid.is_empty()) {
             object.uid = uid.to_owned();
         }
-        if let Err(error) = self.0.auditor.write(&record).await {
-            // The intent is on record, and the next start finds that its outcome is not.
+        if let Err(error) = self.0.auditor.write_in_the_end(record).await {
+            // It is written later; or, if the server ends before that, the next start finds the intent without it.
             tracing::error!(%error, audit_id = %self.0.id, "the outcome of a change could not be recorded");
         }
     }

@@ -102,3 +102,28 @@ fn passes(error: &Error) -> bool {
     use Error::{AuditUnavailable, DeadlineExceeded, Throttled, Unreachable};
     matches!(error, Unreachable { .. } | DeadlineExceeded { .. } | Throttled { .. } | AuditUnavailable { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_can_not_be_reached_is_asked_again() {
+        let asked = AtomicU32::new(0);
+        let answer = retry(|| async {
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0..10 => Err(Error::Unreachable { detail: String::new() }),
+                count => Ok(count),
+            }
+        });
+        assert_eq!(answer.await.unwrap(), 10);
+    }
+
+    #[tokio::test]
+    async fn what_will_not_change_is_not_asked_again() {
+        let denied = || async { Err::<(), _>(Error::Denied { message: String::new() }) };
+        assert!(matches!(retry(denied).await, Err(Error::Denied { .. })));
+    }
+}

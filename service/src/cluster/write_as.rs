@@ -13,7 +13,7 @@ use backon::{ExponentialBuilder, Retryable};
 use clap::ValueEnum;
 use kube::Client;
 
-use crate::telemetry::names;
+use crate::telemetry::{self, names};
 
 /// The first minor version of Kubernetes 1 that has it on by default.
 const FIRST_MINOR: u32 = 36;
@@ -64,7 +64,7 @@ impl Impersonation {
                 );
             }
         }
-        let meter = opentelemetry::global::meter(names::METER);
+        let meter = telemetry::meter();
         let gauge = meter.u64_gauge(names::IMPERSONATION);
         gauge
             .with_description("1 if changes are sent in the caller's name, 0 if in the server's")

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, UpDownCounter};
-use opentelemetry::{KeyValue, global};
 
-use crate::telemetry::names;
+use crate::telemetry::{self, names};
 
 /// Why a connection came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ struct Instruments {
 
 impl Metrics {
     pub fn new() -> Self {
-        let meter = global::meter(env!("CARGO_PKG_NAME"));
+        let meter = telemetry::meter();
         let open = meter.i64_up_down_counter(names::CONNECTIONS_OPEN).with_unit("{connection}");
         let refused = meter.u64_counter(names::CONNECTIONS_REFUSED).with_unit("{connection}");
         let reload_failures = meter.u64_counter(names::CERTIFICATE_RELOAD_FAILURES).with_unit("{failure}");

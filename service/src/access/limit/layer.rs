@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use opentelemetry::global;
 use pin_project_lite::pin_project;
 use tonic::Status;
 use tower::{Layer, Service};
@@ -19,7 +18,7 @@ use super::{LimitOptions, permit};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::standing::Standing;
-use crate::telemetry::methods;
+use crate::telemetry::{self, methods};
 
 /// Limits calls. Its clones count together.
 #[derive(Clone)]
@@ -31,7 +30,7 @@ impl LimitLayer {
     /// These limits. Refusals and open streams are counted by the meter that the process has by now.
     pub fn new(options: &LimitOptions) -> Self {
         methods::prepare();
-        Self::from(Limits::new(options, &Time::monotonic(), &global::meter(env!("CARGO_PKG_NAME"))))
+        Self::from(Limits::new(options, &Time::monotonic(), &telemetry::meter()))
     }
 }
 
