@@ -20,7 +20,7 @@ use super::answers::{Answers, GOOD_FOR, MOST_ANSWERS};
 use super::authenticate::unauthenticated;
 use super::limit::Time;
 use super::strangers::{Hash, Strangers};
-use crate::caller::{Caller, Credential, Principal};
+use crate::caller::{Caller, Credential, Details, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
 use crate::standing::Standing;
@@ -156,6 +156,7 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
         username: user.username.filter(|name| !name.is_empty())?,
         // Kubernetes adds this one to whomever it lets in.
         groups: user.groups.unwrap_or_default().into_iter().filter(|group| group != "system:authenticated").collect(),
+        details: Details { uid: user.uid.unwrap_or_default(), extra: user.extra.unwrap_or_default() },
         credential: Credential::KubernetesToken,
         expires,
     })
@@ -199,7 +200,8 @@ mod tests {
 
     /// What is answered to a token that Kubernetes says is of this user.
     async fn of(username: &str, groups: &[&str]) -> Result<Caller, Error> {
-        let user = serde_json::json!({ "username": username, "groups": groups });
+        let extra = serde_json::json!({ "authentication.kubernetes.io/pod-name": ["backend-1"] });
+        let user = serde_json::json!({ "username": username, "groups": groups, "uid": "7", "extra": extra });
         let status = serde_json::json!({ "authenticated": true, "audiences": ["nodeward"], "user": user });
         let review = serde_json::json!({ "metadata": {}, "spec": {}, "status": status });
         let cluster = Cluster::new(Connection::answering(move |_, _| std::future::ready(review.clone())));
@@ -211,6 +213,8 @@ mod tests {
     async fn a_token_is_the_users_that_kubernetes_says() {
         let Caller::User(user) = of("alice", &["a", "system:authenticated"]).await.unwrap() else { panic!() };
         assert_eq!((user.username.as_str(), user.groups.as_slice()), ("alice", ["a".to_owned()].as_slice()));
+        assert_eq!(user.details.uid, "7");
+        assert_eq!(user.details.extra["authentication.kubernetes.io/pod-name"], ["backend-1"]);
     }
 
     #[tokio::test]

@@ -145,7 +145,7 @@ impl Mutator {
             }),
             ..DeleteParams::default()
         };
-        let call = self.write.delete(&mutation.caller, &target.name, &params);
+        let call = self.write.delete(mutation.impersonated(), &target.name, &params);
         let sent = mutation.within("deleting the node", call).await?;
         match sent.map_err(|error| mutation.failed(error, &target.name)) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(Deleted::Gone),

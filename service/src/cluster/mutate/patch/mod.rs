@@ -138,7 +138,8 @@ impl CallersPatch<'_> {
         dry_run: bool,
     ) -> Result<Node, Error> {
         let params = PatchParams { dry_run, ..self.params() };
-        let call = mutator.write.patch(&mutation.caller, self.name, self.patch.subresource, &params, &prepared.body);
+        let call =
+            mutator.write.patch(mutation.impersonated(), self.name, self.patch.subresource, &params, &prepared.body);
         let sent = mutation.within("patching the node", call).await?;
         sent.map_err(|error| self.failed(error, prepared.is_known, dry_run))
     }
