@@ -1,6 +1,7 @@
 //! May they? Kubernetes' own authorizer is asked, and its answer kept for a few seconds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,6 +9,9 @@ use super::answers::Answers;
 use crate::caller::{Caller, Permission, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
+
+/// How long an answer is good for: a right that is taken away is gone by then.
+const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// Asks what callers may do.
 #[derive(Clone)]
@@ -19,7 +23,7 @@ pub struct Authorizer {
 impl Authorizer {
     /// Asks Kubernetes through these reviews.
     pub fn new(reviews: Reviews) -> Self {
-        Self { reviews, answers: Answers::new("asking what the caller may do") }
+        Self { reviews, answers: Answers::new("asking what the caller may do", GOOD_FOR) }
     }
 
     /// Refuses a caller who has not this right. The answer may be ten seconds old.
@@ -46,8 +50,6 @@ fn denied(permission: Permission) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
     use tokio::time::sleep;
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::answers::{Answers, GOOD_FOR, MOST_ANSWERS};
+use super::answers::{Answers, MOST_ANSWERS};
 use super::authenticate::unauthenticated;
 use super::limit::Time;
 use super::strangers::{Hash, Strangers};
@@ -27,6 +28,10 @@ use crate::standing::Standing;
 
 /// The longest token: it must fit in the header list, and no authenticator makes one of this size.
 const LONGEST: usize = 12 * 1024;
+
+/// How long an answer is good for. Each apiserver keeps its own for ten seconds: over several of them a token that is revoked
+/// may be good for so long, and for this time after.
+const GOOD_FOR: Duration = Duration::from_secs(5);
 
 /// A bearer token. It is shown nowhere.
 #[derive(Clone)]
@@ -94,7 +99,7 @@ impl Tokens {
     pub fn new(reviews: Reviews, audiences: Vec<String>) -> Self {
         let bad = Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build();
         let strangers = Arc::new(Strangers::new(Time::monotonic()));
-        Self { reviews, audiences, good: Answers::new("asking whose token it is"), bad, strangers }
+        Self { reviews, audiences, good: Answers::new("asking whose token it is", GOOD_FOR), bad, strangers }
     }
 
     /// Whose token this is, which was shown on this connection; on none, if it is that of a stream that is open.
@@ -165,7 +170,6 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use http::HeaderValue;
 

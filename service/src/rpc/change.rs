@@ -40,10 +40,33 @@ pub(super) async fn create(
     };
     let (Some(name), Some(node)) = (name, node) else { return Err(violations.into()) };
     violations.or(())?;
+    let session = call.session.clone();
     carry_out(rpc, call, rights::CREATE_NODE.on_all(), name, |mutator, mutation, name| async move {
-        mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))
+        let created = mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))?;
+        match created.outcome {
+            Outcome::Replayed => as_creator_may_know(&session, &mutation, name, created).await,
+            _ => Ok(created),
+        }
     })
     .await
+}
+
+/// A node that was created before may have changed since: who may not read it learns only that it is there.
+async fn as_creator_may_know(
+    session: &Session,
+    mutation: &Mutation,
+    name: NodeName,
+    created: Changed,
+) -> Result<Changed, Error> {
+    match session.require(rights::GET_NODE.on(name.as_str()), mutation.deadline).await {
+        Err(Error::AccessDenied { .. }) => {
+            let mut node = Node::default();
+            node.metadata.name = created.node.metadata.name;
+            node.metadata.uid = created.node.metadata.uid;
+            Ok(Changed { node, ..created })
+        }
+        answer => answer.map(|()| created),
+    }
 }
 
 pub(super) async fn update(

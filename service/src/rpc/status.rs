@@ -63,6 +63,7 @@ fn code(error: &Error) -> Code {
         Error::AuthenticationOverloaded { .. }
         | Error::Throttled { .. }
         | Error::Unreachable { .. }
+        | Error::IssuerUnreachable { .. }
         | Error::AuditUnavailable { .. }
         | Error::NotReady
         | Error::ShuttingDown => Code::Unavailable,
@@ -124,7 +125,11 @@ fn details(error: &Error) -> ErrorDetails {
         | Error::Throttled { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
-        Error::Unreachable { .. } | Error::AuditUnavailable { .. } | Error::NotReady | Error::ShuttingDown => {
+        Error::Unreachable { .. }
+        | Error::IssuerUnreachable { .. }
+        | Error::AuditUnavailable { .. }
+        | Error::NotReady
+        | Error::ShuttingDown => {
             details.set_retry_info(Some(SOON));
         }
         _ => {}
@@ -160,6 +165,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         }
         Error::PatchTestFailed { detail }
         | Error::Unreachable { detail }
+        | Error::IssuerUnreachable { detail }
         | Error::Internal { detail }
         | Error::AuditUnavailable { detail }
         | Error::Unauthenticated { detail } => {
@@ -211,6 +217,7 @@ fn hint(error: &Error) -> &str {
         Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
         Error::Throttled { .. } => "send less at a time",
         Error::MessageTooLarge { .. } => "send less",
+        Error::IssuerUnreachable { .. } => "send it again, or show a credential of another kind",
         Error::AuditUnavailable { .. } => "see to the server's audit log: nothing is changed without a record",
         Error::NotReady => "the server has just started",
         Error::ShuttingDown => "connect again, to another replica if there is one",
@@ -281,6 +288,7 @@ mod tests {
             Error::ValidationUnsupported { message: text() },
             Error::Throttled { retry_after: SOON },
             Error::Unreachable { detail: text() },
+            Error::IssuerUnreachable { detail: text() },
             Error::AuditUnavailable { detail: text() },
             Error::NotReady,
             Error::ShuttingDown,

@@ -21,7 +21,7 @@ pub(super) enum Created {
 impl Mutator {
     /// Creates the node.
     pub async fn create(&self, mutation: &Mutation, name: &str, mut node: Node) -> Result<Changed, Error> {
-        self.refuse_reuse(mutation, name)?;
+        self.refuse_reuse(mutation, name).await?;
         Protected::default().refuse_change(&Protected::of(&node), "node.metadata.annotations")?;
         node.metadata = creatable(node.metadata);
         node.metadata.name = Some(name.to_owned());

@@ -37,7 +37,7 @@ impl Mutator {
         propagation: Propagation,
         allow_missing: bool,
     ) -> Result<Changed, Error> {
-        self.refuse_reuse(mutation, "")?;
+        self.refuse_reuse(mutation, "").await?;
         if let Some(request) = mutation.to_record()
             && let Some(entry) = self.ledger.find(mutation, request).await?
         {

@@ -188,11 +188,11 @@ impl Mutator {
         mutation.within("reading the node", self.write.get(name)).await?.map_err(|error| fault::about_node(error, name))
     }
 
-    /// Refuses a request id that stands for another request, as far as that is known without asking Kubernetes: one that
-    /// another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
-    fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
+    /// Refuses a request id that stands for another request, as far as that is known of nodes without asking Kubernetes: one
+    /// that another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
+    async fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
         let Some(request) = &mutation.request else { return Ok(()) };
-        self.ledger.refuse_reuse(request)?;
+        self.ledger.refuse_reuse(mutation, request).await?;
         let nodes = self.store.snapshot().nodes;
         let mut others = nodes.iter().filter(|view| view.name() != name);
         match others.find_map(|view| record::find(view.object(), request.id)) {
