@@ -195,9 +195,10 @@ impl StartUp {
             // What is only good to know is not waited for at length.
             let known = async { tokio::join!(self.cluster.requests_known(), checked.cancelled()) };
             let _ = tokio::join!(self.cluster.store().ready(), timeout(PATIENCE, known));
-            tracing::info!("ready");
             probes.ready();
             report(&health, ServingStatus::Serving).await;
+            // Last, for those who wait for it.
+            tracing::info!("ready");
             started.cancel();
         };
         tokio::join!(check, be_ready);
