@@ -185,6 +185,12 @@ pub enum Error {
         /// What happened.
         detail: String,
     },
+    /// The issuer of the caller's token does not tell its keys, so that it is not known whose the token is.
+    #[error("the token's issuer can't be reached: {detail}")]
+    IssuerUnreachable {
+        /// What happened.
+        detail: String,
+    },
     /// The record of a change could not be written, so that it was not made.
     #[error("the audit record can't be written: {detail}")]
     AuditUnavailable {
@@ -263,6 +269,7 @@ impl Error {
             Self::ValidationUnsupported { .. } => "VALIDATION_UNSUPPORTED",
             Self::Throttled { .. } => "CLUSTER_THROTTLED",
             Self::Unreachable { .. } => "CLUSTER_UNREACHABLE",
+            Self::IssuerUnreachable { .. } => "ISSUER_UNREACHABLE",
             Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
             Self::NoAuditLog => "NO_AUDIT_LOG",
             Self::AuditLogMismatch => "AUDIT_LOG_MISMATCH",

@@ -16,12 +16,12 @@ use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
 
-use crate::access::own_rights::{self, WritesAs};
+use crate::access::own_rights;
 use crate::access::{AccessLayer, LimitLayer};
 use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
 use crate::audit::{AuditLayer, Auditor};
-use crate::cluster::{Cluster, Connection};
+use crate::cluster::{Cluster, Connection, WritesAs};
 use crate::rpc::{AuditRpc, NodeRpc, WatchLimits, complete_status};
 use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
@@ -208,9 +208,10 @@ impl StartUp {
             // What is only good to know is not waited for at length.
             let known = async { tokio::join!(self.cluster.requests_known(), checked.cancelled()) };
             let _ = tokio::join!(self.cluster.store().ready(), timeout(PATIENCE, known));
-            tracing::info!("ready");
             probes.ready();
             report(&health, ServingStatus::Serving).await;
+            // Last, for those who wait for it.
+            tracing::info!("ready");
             started.cancel();
         };
         tokio::join!(check, be_ready);
@@ -219,8 +220,7 @@ impl StartUp {
     /// Says which rights the server lacks, once it is known in whose name it is to write.
     async fn check_own_rights(&self) {
         self.cluster.find_out_writes_as().await;
-        let as_server = self.no_auth || !self.cluster.writes_as_caller();
-        let writes_as = if as_server { WritesAs::Server } else { WritesAs::Caller };
+        let writes_as = if self.no_auth { WritesAs::Server } else { self.cluster.writes_as() };
         let needed = own_rights::needed(self.cluster.namespace(), writes_as);
         match own_rights::missing(self.cluster.reviews(), needed).await {
             Ok(missing) => missing.iter().for_each(|right| tracing::error!(%right, "the server lacks a right")),

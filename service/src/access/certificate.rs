@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::spiffe::SpiffeRules;
-use crate::caller::{Credential, Principal, ServiceAccount};
+use crate::caller::{Credential, Details, Principal, ServiceAccount};
 
 /// How the names begin that Kubernetes keeps for itself.
 const RESERVED: &str = "system:";
@@ -50,7 +50,7 @@ pub fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, Certifica
     let credential = Credential::Certificate;
     if let Some(username) = spiffe_user(&certificate, rules)? {
         let groups = groups_by_rule(&username)?;
-        return Ok(Principal { username, groups, credential, expires });
+        return Ok(Principal { username, groups, details: Details::default(), credential, expires });
     }
     let subject = certificate.subject();
     let mut names = subject.iter_common_name();
@@ -66,7 +66,7 @@ pub fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, Certifica
         subject.iter_organization().map(|group| group.as_str().map(str::to_owned)).collect();
     let groups = groups.map_err(|error| unreadable(&error))?;
     groups.iter().map(String::as_str).chain([username]).try_for_each(check)?;
-    Ok(Principal { username: username.to_owned(), groups, credential, expires })
+    Ok(Principal { username: username.to_owned(), groups, details: Details::default(), credential, expires })
 }
 
 /// Whether a user or group may be of this name. It is sent to Kubernetes as a header: what is trimmed on the way, or can't be

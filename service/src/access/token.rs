@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,17 +17,21 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::answers::{Answers, GOOD_FOR, MOST_ANSWERS};
+use super::answers::{Answers, MOST_ANSWERS};
 use super::authenticate::unauthenticated;
 use super::limit::Time;
 use super::strangers::{Hash, Strangers};
-use crate::caller::{Caller, Credential, Principal};
+use crate::caller::{Caller, Credential, Details, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
 use crate::standing::Standing;
 
 /// The longest token: it must fit in the header list, and no authenticator makes one of this size.
 const LONGEST: usize = 12 * 1024;
+
+/// How long an answer is good for. Each apiserver keeps its own for ten seconds: over several of them a token that is revoked
+/// may be good for so long, and for this time after.
+const GOOD_FOR: Duration = Duration::from_secs(5);
 
 /// A bearer token. It is shown nowhere.
 #[derive(Clone)]
@@ -94,7 +99,7 @@ impl Tokens {
     pub fn new(reviews: Reviews, audiences: Vec<String>) -> Self {
         let bad = Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build();
         let strangers = Arc::new(Strangers::new(Time::monotonic()));
-        Self { reviews, audiences, good: Answers::new("asking whose token it is"), bad, strangers }
+        Self { reviews, audiences, good: Answers::new("asking whose token it is", GOOD_FOR), bad, strangers }
     }
 
     /// Whose token this is, which was shown on this connection; on none, if it is that of a stream that is open.
@@ -156,6 +161,7 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
         username: user.username.filter(|name| !name.is_empty())?,
         // Kubernetes adds this one to whomever it lets in.
         groups: user.groups.unwrap_or_default().into_iter().filter(|group| group != "system:authenticated").collect(),
+        details: Details { uid: user.uid.unwrap_or_default(), extra: user.extra.unwrap_or_default() },
         credential: Credential::KubernetesToken,
         expires,
     })
@@ -164,7 +170,6 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use http::HeaderValue;
 
@@ -199,7 +204,8 @@ mod tests {
 
     /// What is answered to a token that Kubernetes says is of this user.
     async fn of(username: &str, groups: &[&str]) -> Result<Caller, Error> {
-        let user = serde_json::json!({ "username": username, "groups": groups });
+        let extra = serde_json::json!({ "authentication.kubernetes.io/pod-name": ["backend-1"] });
+        let user = serde_json::json!({ "username": username, "groups": groups, "uid": "7", "extra": extra });
         let status = serde_json::json!({ "authenticated": true, "audiences": ["nodeward"], "user": user });
         let review = serde_json::json!({ "metadata": {}, "spec": {}, "status": status });
         let cluster = Cluster::new(Connection::answering(move |_, _| std::future::ready(review.clone())));
@@ -211,6 +217,8 @@ mod tests {
     async fn a_token_is_the_users_that_kubernetes_says() {
         let Caller::User(user) = of("alice", &["a", "system:authenticated"]).await.unwrap() else { panic!() };
         assert_eq!((user.username.as_str(), user.groups.as_slice()), ("alice", ["a".to_owned()].as_slice()));
+        assert_eq!(user.details.uid, "7");
+        assert_eq!(user.details.extra["authentication.kubernetes.io/pod-name"], ["backend-1"]);
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use crate::error::Error;
 
 pub use connect::{ClusterOptions, Connection};
 pub use review::Reviews;
-pub use write_as::WriteAs;
+pub use write_as::{WriteAs, WritesAs};
 
 /// How often old requests are forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
@@ -45,7 +45,7 @@ impl Cluster {
         let Connection { client, namespace, write_as, ledger, store } = connection;
         let impersonation = Impersonation::new(write_as);
         let store = store::Store::new(store);
-        let mutator = mutate::Mutator::new(client.clone(), &namespace, ledger, store.clone(), impersonation.clone());
+        let mutator = mutate::Mutator::new(client.clone(), &namespace, ledger, store.clone());
         let reviews = Reviews::new(client.clone());
         Self { nodes: Api::all(client), store, mutator, reviews, impersonation, namespace }
     }
@@ -73,9 +73,9 @@ impl Cluster {
         &self.reviews
     }
 
-    /// Whether changes are sent in the caller's name. Where they are not, the caller's right must be asked for each time.
-    pub fn writes_as_caller(&self) -> bool {
-        self.impersonation.is_as_caller()
+    /// In whose name changes are sent that begin now. In the server's, the caller's right must be asked for each time.
+    pub fn writes_as(&self) -> WritesAs {
+        self.impersonation.writes_as()
     }
 
     /// Finds out in whose name changes are to be sent, however long that takes.

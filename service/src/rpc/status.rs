@@ -65,6 +65,7 @@ fn code(error: &Error) -> Code {
         Error::AuthenticationOverloaded { .. }
         | Error::Throttled { .. }
         | Error::Unreachable { .. }
+        | Error::IssuerUnreachable { .. }
         | Error::AuditUnavailable { .. }
         | Error::NotReady
         | Error::ShuttingDown => Code::Unavailable,
@@ -126,7 +127,11 @@ fn details(error: &Error) -> ErrorDetails {
         | Error::Throttled { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
-        Error::Unreachable { .. } | Error::AuditUnavailable { .. } | Error::NotReady | Error::ShuttingDown => {
+        Error::Unreachable { .. }
+        | Error::IssuerUnreachable { .. }
+        | Error::AuditUnavailable { .. }
+        | Error::NotReady
+        | Error::ShuttingDown => {
             details.set_retry_info(Some(SOON));
         }
         _ => {}
@@ -162,6 +167,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         }
         Error::PatchTestFailed { detail }
         | Error::Unreachable { detail }
+        | Error::IssuerUnreachable { detail }
         | Error::Internal { detail }
         | Error::AuditUnavailable { detail }
         | Error::AuditLogUnreadable { detail }
@@ -214,6 +220,7 @@ fn hint(error: &Error) -> &str {
         Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
         Error::Throttled { .. } => "send less at a time",
         Error::MessageTooLarge { .. } => "send less",
+        Error::IssuerUnreachable { .. } => "send it again, or show a credential of another kind",
         Error::AuditUnavailable { .. } => "see to the server's audit log: nothing is changed without a record",
         Error::NoAuditLog => "start the server with --audit-dir, or ask another one",
         Error::AuditLogMismatch => "ask the server that gave the token, or begin anew without it",
@@ -287,6 +294,7 @@ mod tests {
             Error::ValidationUnsupported { message: text() },
             Error::Throttled { retry_after: SOON },
             Error::Unreachable { detail: text() },
+            Error::IssuerUnreachable { detail: text() },
             Error::AuditUnavailable { detail: text() },
             Error::NoAuditLog,
             Error::AuditLogMismatch,

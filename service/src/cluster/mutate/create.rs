@@ -21,7 +21,7 @@ pub(super) enum Created {
 impl Mutator {
     /// Creates the node.
     pub async fn create(&self, mutation: &Mutation, name: &str, mut node: Node) -> Result<Changed, Error> {
-        self.refuse_reuse(mutation, name)?;
+        self.refuse_reuse(mutation, name).await?;
         Protected::default().refuse_change(&Protected::of(&node), "node.metadata.annotations")?;
         node.metadata = creatable(node.metadata);
         node.metadata.name = Some(name.to_owned());
@@ -38,7 +38,8 @@ impl Mutator {
 
     async fn send_new(&self, mutation: &Mutation, name: &str, node: &Node) -> Result<Created, Error> {
         let params = PostParams { dry_run: mutation.validate_only, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        let created = mutation.within("creating the node", self.write.create(&mutation.caller, node, &params)).await?;
+        let created =
+            mutation.within("creating the node", self.write.create(mutation.impersonated(), node, &params)).await?;
         match created.map_err(|error| mutation.failed(error, name)) {
             Ok(created) => Ok(Created::Now(created)),
             // Perhaps it was this request that made it.

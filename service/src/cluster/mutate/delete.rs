@@ -37,7 +37,7 @@ impl Mutator {
         propagation: Propagation,
         allow_missing: bool,
     ) -> Result<Changed, Error> {
-        self.refuse_reuse(mutation, "")?;
+        self.refuse_reuse(mutation, "").await?;
         if let Some(request) = mutation.to_record()
             && let Some(entry) = self.ledger.find(mutation, request).await?
         {
@@ -145,7 +145,7 @@ impl Mutator {
             }),
             ..DeleteParams::default()
         };
-        let call = self.write.delete(&mutation.caller, &target.name, &params);
+        let call = self.write.delete(mutation.impersonated(), &target.name, &params);
         let sent = mutation.within("deleting the node", call).await?;
         match sent.map_err(|error| mutation.failed(error, &target.name)) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(Deleted::Gone),

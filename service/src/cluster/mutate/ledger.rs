@@ -93,10 +93,11 @@ impl Ledger {
         }
     }
 
-    /// Refuses an id that stands for another request in the ledger, as far as that is known without asking Kubernetes.
-    pub(super) fn refuse_reuse(&self, request: &Request) -> Result<(), Error> {
+    /// Refuses an id that stands for another request in the ledger. Kubernetes is asked only if it seems to: a request that was
+    /// refused, and thus forgotten, a moment ago may be corrected.
+    pub(super) async fn refuse_reuse(&self, mutation: &Mutation, request: &Request) -> Result<(), Error> {
         match self.known.get(&self.key(request)).and_then(|found| entry::record(&found.metadata)) {
-            Some(record) if record.digest != request.digest => Err(record.conflict()),
+            Some(record) if record.digest != request.digest => self.find(mutation, request).await.map(drop),
             _ => Ok(()),
         }
     }

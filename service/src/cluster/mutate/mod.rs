@@ -34,8 +34,8 @@ use uuid::Uuid;
 
 use super::fault;
 use super::store::{NodeView, Store};
-use super::write_as::Impersonation;
-use crate::caller::Caller;
+use super::write_as::WritesAs;
+use crate::caller::{Caller, Principal};
 use crate::error::Error;
 use crate::node::mask::changed_paths;
 use crate::node::update::diff;
@@ -54,8 +54,10 @@ pub const FIELD_MANAGER: &str = "nodeward";
 /// What all changes have in common.
 #[derive(Clone, Debug)]
 pub struct Mutation {
-    /// Who asks for it, in whose name it is sent to Kubernetes.
+    /// Who asks for it.
     pub caller: Caller,
+    /// In whose name it is sent to Kubernetes.
+    pub writes_as: WritesAs,
     /// The name of the RPC, for example `CordonNode`.
     pub method: &'static str,
     /// The request's id and what it asks for, if the caller gave an id.
@@ -167,15 +169,9 @@ pub struct Mutator {
 
 impl Mutator {
     /// A mutator that notes creations and deletions in this namespace. The client must not retry by itself.
-    pub(super) fn new(
-        client: Client,
-        namespace: &str,
-        limits: LedgerOptions,
-        store: Store,
-        impersonation: Impersonation,
-    ) -> Self {
+    pub(super) fn new(client: Client, namespace: &str, limits: LedgerOptions, store: Store) -> Self {
         let ledger = ledger::Ledger::new(client.clone(), namespace, limits);
-        Self { ledger, write: write::WriteClient::new(client, impersonation), store }
+        Self { ledger, write: write::WriteClient::new(client), store }
     }
 
     /// Keeps up with the requests that other servers note. Goes on until it is dropped.
@@ -198,11 +194,11 @@ impl Mutator {
         mutation.within("reading the node", self.write.get(name)).await?.map_err(|error| fault::about_node(error, name))
     }
 
-    /// Refuses a request id that stands for another request, as far as that is known without asking Kubernetes: one that
-    /// another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
-    fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
+    /// Refuses a request id that stands for another request, as far as that is known of nodes without asking Kubernetes: one
+    /// that another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
+    async fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
         let Some(request) = &mutation.request else { return Ok(()) };
-        self.ledger.refuse_reuse(request)?;
+        self.ledger.refuse_reuse(mutation, request).await?;
         let nodes = self.store.snapshot().nodes;
         let mut others = nodes.iter().filter(|view| view.name() != name);
         match others.find_map(|view| record::find(view.object(), request.id)) {
@@ -221,6 +217,14 @@ impl Mutation {
     /// What a failed write of this node means.
     fn failed(&self, error: kube::Error, node: &str) -> Error {
         if self.validate_only { fault::about_dry_run(error, node) } else { fault::about_node(error, node) }
+    }
+
+    /// Whom it is sent in the name of, if not in the server's own.
+    fn impersonated(&self) -> Option<&Principal> {
+        match (&self.caller, self.writes_as) {
+            (Caller::User(user), WritesAs::Caller) => Some(user),
+            _ => None,
+        }
     }
 
     fn check_etag(&self, current: &Node) -> Result<(), Error> {
@@ -246,4 +250,36 @@ impl Mutation {
 async fn step_aside(attempt: u32) {
     let most = 5 << attempt.min(5);
     tokio::time::sleep(Duration::from_millis(rand::random_range(0..most))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::{Credential, Details};
+
+    #[test]
+    fn a_change_is_sent_in_the_name_that_was_decided_on_at_its_beginning() {
+        let alice = Principal {
+            username: "alice".to_owned(),
+            groups: Vec::new(),
+            details: Details::default(),
+            credential: Credential::Certificate,
+            expires: None,
+        };
+        let begun = |caller, writes_as| Mutation {
+            caller,
+            writes_as,
+            method: "CordonNode",
+            request: None,
+            etag: None,
+            validate_only: false,
+            audit_id: Uuid::nil(),
+            reason: String::new(),
+            deadline: Instant::now(),
+        };
+        let caller = Caller::User(alice.clone().into());
+        assert_eq!(begun(caller.clone(), WritesAs::Caller).impersonated(), Some(&alice));
+        assert_eq!(begun(caller, WritesAs::Server).impersonated(), None);
+        assert_eq!(begun(Caller::Server, WritesAs::Caller).impersonated(), None);
+    }
 }

@@ -57,7 +57,7 @@ where
     ) -> Result<Node, Sent> {
         let params = PatchParams { dry_run: mutation.validate_only, ..manager(None) };
         let body = Patch::Merge(body);
-        let call = mutator.write.patch(&mutation.caller, self.name, self.subresource, &params, &body);
+        let call = mutator.write.patch(mutation.impersonated(), self.name, self.subresource, &params, &body);
         let sent = mutation.within("patching the node", call).await?;
         sent.map_err(|error| Sent::locked(mutation.failed(error, self.name)))
     }

@@ -1,6 +1,6 @@
 //! The client that may write. It is made here and never handed out.
 //!
-//! A write is sent in the caller's name (impersonation): Kubernetes decides whether the caller may do it, and its audit log
+//! A write is sent in the name of the user whom its mutation says (impersonation): Kubernetes decides whether the caller may do it, and its audit log
 //! names both. The server's own identity needs no right to change a node, only to impersonate for these very verbs
 //! (constrained impersonation, KEP-5284).
 
@@ -11,8 +11,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use crate::caller::Caller;
-use crate::cluster::write_as::Impersonation;
+use crate::caller::Principal;
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
 const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -31,12 +30,11 @@ pub(super) struct WriteClient {
     client: Client,
     /// The server's own reads.
     nodes: Api<Node>,
-    impersonation: Impersonation,
 }
 
 impl WriteClient {
-    pub(super) fn new(client: Client, impersonation: Impersonation) -> Self {
-        Self { nodes: Api::all(client.clone()), client, impersonation }
+    pub(super) fn new(client: Client) -> Self {
+        Self { nodes: Api::all(client.clone()), client }
     }
 
     pub(super) async fn get(&self, name: &str) -> kube::Result<Option<Node>> {
@@ -47,14 +45,19 @@ impl WriteClient {
         Ok(self.nodes.list(&Default::default()).await?.items)
     }
 
-    pub(super) async fn create(&self, caller: &Caller, node: &Node, params: &PostParams) -> kube::Result<Node> {
+    pub(super) async fn create(
+        &self,
+        user: Option<&Principal>,
+        node: &Node,
+        params: &PostParams,
+    ) -> kube::Result<Node> {
         let body = serde_json::to_vec(node).map_err(kube::Error::SerdeError)?;
-        self.send(caller, requests().create(params, body)).await
+        self.send(user, requests().create(params, body)).await
     }
 
     pub(super) async fn patch(
         &self,
-        caller: &Caller,
+        user: Option<&Principal>,
         name: &str,
         subresource: Subresource,
         params: &PatchParams,
@@ -64,22 +67,22 @@ impl WriteClient {
             Subresource::Main => requests().patch(name, params, patch),
             Subresource::Status => requests().patch_subresource("status", name, params, patch),
         };
-        self.send(caller, request).await
+        self.send(user, request).await
     }
 
-    pub(super) async fn delete(&self, caller: &Caller, name: &str, params: &DeleteParams) -> kube::Result<()> {
+    pub(super) async fn delete(&self, user: Option<&Principal>, name: &str, params: &DeleteParams) -> kube::Result<()> {
         // The answer is the node, or a status.
-        self.send::<Value>(caller, requests().delete(name, params)).await.map(|_| ())
+        self.send::<Value>(user, requests().delete(name, params)).await.map(|_| ())
     }
 
     async fn send<T: serde::de::DeserializeOwned>(
         &self,
-        caller: &Caller,
+        user: Option<&Principal>,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> kube::Result<T> {
         let mut request = request.map_err(kube::Error::BuildRequest)?;
-        if self.impersonation.is_as_caller() {
-            impersonate(caller, &mut request)?;
+        if let Some(user) = user {
+            impersonate(user, &mut request)?;
         }
         Box::pin(self.client.request(request)).await
     }
@@ -89,10 +92,11 @@ fn requests() -> kube::core::Request {
     kube::core::Request::new(format!("/api/{}/nodes", Node::VERSION))
 }
 
-/// Sends a request in the caller's name. A service account's groups are not named: Kubernetes knows them by its name, and
+/// Sends a request in a user's name. Uids and extra values are not named, for which the server would need a right to any, and
+/// with which no service account can be impersonated: an authorizer that decides by them has been asked before
+/// (`cluster::review`). A service account's groups are not named: Kubernetes knows them by its name, and
 /// constrained impersonation refuses them (serviceAccountImpersonationMode in apiserver's endpoints/filters/impersonation).
-fn impersonate(caller: &Caller, request: &mut Request<Vec<u8>>) -> kube::Result<()> {
-    let Caller::User(user) = caller else { return Ok(()) };
+fn impersonate(user: &Principal, request: &mut Request<Vec<u8>>) -> kube::Result<()> {
     let value = |text: &str| {
         HeaderValue::try_from(text)
             .map_err(|error| kube::Error::BuildRequest(kube::core::request::Error::BuildRequest(error.into())))
@@ -110,17 +114,18 @@ fn impersonate(caller: &Caller, request: &mut Request<Vec<u8>>) -> kube::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::{Credential, Principal};
+    use crate::caller::{Credential, Details};
 
     fn headers(username: &str, groups: &[&str]) -> Vec<(String, String)> {
         let principal = Principal {
             username: username.to_owned(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            details: Details::default(),
             credential: Credential::Certificate,
             expires: None,
         };
         let mut request = Request::new(Vec::new());
-        impersonate(&Caller::User(principal.into()), &mut request).unwrap();
+        impersonate(&principal, &mut request).unwrap();
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }
@@ -147,9 +152,10 @@ mod tests {
         let principal = Principal {
             username: "a\nb".to_owned(),
             groups: Vec::new(),
+            details: Details::default(),
             credential: Credential::Certificate,
             expires: None,
         };
-        assert!(impersonate(&Caller::User(principal.into()), &mut Request::new(Vec::new())).is_err());
+        assert!(impersonate(&principal, &mut Request::new(Vec::new())).is_err());
     }
 }

@@ -69,6 +69,7 @@ fn two_credentials_of_one_user_are_one_user() {
     let token = Principal {
         username: "alice".into(),
         groups: vec!["admins".into()],
+        details: Details::default(),
         credential: Credential::OidcToken,
         expires: None,
     };

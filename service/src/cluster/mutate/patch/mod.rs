@@ -137,10 +137,39 @@ impl CallersPatch<'_> {
         prepared: &Prepared,
         dry_run: bool,
     ) -> Result<Node, Error> {
+        let sent = self.send_once(mutator, mutation, prepared, dry_run).await?;
+        let Err(error) = sent else { return sent.map_err(fault::from_kube) };
+        if self.may_be_malformed(&error) && (dry_run || self.fails_dry(mutator, mutation, prepared).await?) {
+            let message = fault::api_status(&error).map(|status| status.message.clone()).unwrap_or_default();
+            return Err(Violation::new("patch", message).into());
+        }
+        Err(self.failed(error, prepared.is_known, dry_run))
+    }
+
+    async fn send_once(
+        &self,
+        mutator: &Mutator,
+        mutation: &Mutation,
+        prepared: &Prepared,
+        dry_run: bool,
+    ) -> Result<kube::Result<Node>, Error> {
         let params = PatchParams { dry_run, ..self.params() };
-        let call = mutator.write.patch(&mutation.caller, self.name, self.patch.subresource, &params, &prepared.body);
-        let sent = mutation.within("patching the node", call).await?;
-        sent.map_err(|error| self.failed(error, prepared.is_known, dry_run))
+        let (user, subresource) = (mutation.impersonated(), self.patch.subresource);
+        let call = mutator.write.patch(user, self.name, subresource, &params, &prepared.body);
+        mutation.within("patching the node", call).await
+    }
+
+    /// The apiserver knows most mistakes in a strategic merge as none of the caller's: they are failures without a reason, as
+    /// are those of etcd (interpretStrategicMergePatchError in apiserver's endpoints/handlers/patch.go).
+    fn may_be_malformed(&self, error: &kube::Error) -> bool {
+        let is_strategic = matches!(self.patch.format, PatchFormat::StrategicMerge(_));
+        is_strategic && fault::api_status(error).is_some_and(fault::is_unexplained)
+    }
+
+    /// Whether the apiserver fails at it also where nothing is written: then it is the patch, and no failure of etcd.
+    async fn fails_dry(&self, mutator: &Mutator, mutation: &Mutation, prepared: &Prepared) -> Result<bool, Error> {
+        let tried = self.send_once(mutator, mutation, prepared, true).await?;
+        Ok(tried.is_err_and(|error| self.may_be_malformed(&error)))
     }
 
     fn params(&self) -> PatchParams {
