@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-const PROTO_FILES: [&str; 9] = [
+const PROTO_FILES: [&str; 11] = [
+    "nodeward/v1/audit_record.proto",
+    "nodeward/v1/audit_service.proto",
     "nodeward/v1/drain_plan.proto",
     "nodeward/v1/drain_policy.proto",
     "nodeward/v1/drain_service.proto",

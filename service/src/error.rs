@@ -34,6 +34,14 @@ pub enum Error {
         /// What is wrong with what they have shown.
         detail: String,
     },
+    /// The caller may be known, but more is asked than the server asks Kubernetes for strangers.
+    #[error("too many tokens are shown that nobody knows: yours was not looked at")]
+    AuthenticationOverloaded {
+        /// Which limit it is: `questions` at a time, or `failures` of the caller's network.
+        limit: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The caller may not do this. Whether what it is about exists is not told.
     #[error("the caller may not {permission}")]
     AccessDenied {
@@ -62,6 +70,18 @@ pub enum Error {
         /// Which limit it is: `calls` or `streams`.
         limit: &'static str,
         /// When to try again.
+        retry_after: Duration,
+    },
+    /// As many creations and deletions are remembered as may be. Without a request id, there is nothing to remember.
+    #[error("{allowed} creations and deletions with request ids are remembered already, which is as many as may be")]
+    LedgerFull {
+        /// The user name.
+        user: String,
+        /// Whose limit it is: the `user`'s, or that of the whole `server`.
+        limit: &'static str,
+        /// How many there may be.
+        allowed: u32,
+        /// When the oldest is forgotten.
         retry_after: Duration,
     },
     /// There is no such node.
@@ -174,9 +194,27 @@ pub enum Error {
         /// What happened.
         detail: String,
     },
+    /// The issuer of the caller's token does not tell its keys, so that it is not known whose the token is.
+    #[error("the token's issuer can't be reached: {detail}")]
+    IssuerUnreachable {
+        /// What happened.
+        detail: String,
+    },
     /// The record of a change could not be written, so that it was not made.
     #[error("the audit record can't be written: {detail}")]
     AuditUnavailable {
+        /// What happened.
+        detail: String,
+    },
+    /// The server keeps no audit log that could be read.
+    #[error("this server keeps no audit log")]
+    NoAuditLog,
+    /// The token is of another audit log, or of a later state of this one.
+    #[error("the token is of another audit log than this server's, or of a later state of it")]
+    AuditLogMismatch,
+    /// The audit log is damaged, or can't be read.
+    #[error("the audit log can't be read: {detail}")]
+    AuditLogUnreadable {
         /// What happened.
         detail: String,
     },
@@ -221,9 +259,11 @@ impl Error {
             Self::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Self::ResumeTokenExpired => "RESUME_TOKEN_EXPIRED",
             Self::Unauthenticated { .. } => "CREDENTIALS_INVALID",
+            Self::AuthenticationOverloaded { .. } => "AUTHENTICATION_OVERLOADED",
             Self::AccessDenied { .. } => "ACCESS_DENIED",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded { .. } => "OVERLOADED",
+            Self::LedgerFull { .. } => "REQUEST_LEDGER_FULL",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",
@@ -240,7 +280,11 @@ impl Error {
             Self::ValidationUnsupported { .. } => "VALIDATION_UNSUPPORTED",
             Self::Throttled { .. } => "CLUSTER_THROTTLED",
             Self::Unreachable { .. } => "CLUSTER_UNREACHABLE",
+            Self::IssuerUnreachable { .. } => "ISSUER_UNREACHABLE",
             Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
+            Self::NoAuditLog => "NO_AUDIT_LOG",
+            Self::AuditLogMismatch => "AUDIT_LOG_MISMATCH",
+            Self::AuditLogUnreadable { .. } => "AUDIT_LOG_UNREADABLE",
             Self::NotReady => "NOT_READY",
             Self::ShuttingDown => "DRAINING",
             Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal as SignalNumber, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin;
@@ -47,6 +47,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 
 async fn run(args: ServerArgs) -> anyhow::Result<()> {
     allow_open_files();
+    outlive_limits_of_files();
     // Fails only if it was done before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = telemetry::init(&args.telemetry)?;
@@ -60,6 +61,12 @@ fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
     // If not, there are fewer connections.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// A file that may not grow any more (`ulimit -f`) is an error of who writes it, as a full disk is, and not the end of the
+/// process. A signal stays caught once somebody has asked for it.
+fn outlive_limits_of_files() {
+    let _ = signal(SignalKind::from_raw(SignalNumber::XFSZ.as_raw()));
 }
 
 async fn serve(args: &ServerArgs, metrics: Metrics) -> anyhow::Result<()> {

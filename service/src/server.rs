@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use nodeward_api::FILE_DESCRIPTOR_SET;
-use nodeward_api::v1::node_service_server::{NodeServiceServer, SERVICE_NAME};
+use nodeward_api::v1::audit_service_server::{self, AuditServiceServer};
+use nodeward_api::v1::node_service_server::{self, NodeServiceServer};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,18 +16,21 @@ use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 use tower::util::MapResponseLayer;
 
-use crate::access::own_rights::{self, WritesAs};
+use crate::access::own_rights;
 use crate::access::{AccessLayer, LimitLayer};
 use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
 use crate::audit::{AuditLayer, Auditor};
-use crate::cluster::{Cluster, Connection};
-use crate::rpc::{NodeRpc, WatchLimits, complete_status};
+use crate::cluster::{Cluster, Connection, WritesAs};
+use crate::rpc::{AuditRpc, NodeRpc, WatchLimits, complete_status};
 use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
 /// The names under which the health can be asked for: that of the server as a whole is empty.
-const HEALTH_OF: [&str; 2] = ["", SERVICE_NAME];
+const HEALTH_OF: [&str; 3] = ["", node_service_server::SERVICE_NAME, audit_service_server::SERVICE_NAME];
+
+/// How messages may be compressed.
+const ENCODINGS: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
 
 /// How long a server waits for what it could be ready without.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -66,13 +70,14 @@ impl Server {
 
         let limits = WatchLimits { max_age: options.watch_max_age };
         let rpc = NodeRpc::new(cluster.clone(), limits, tasks.clone(), stop.clone());
+        let audit_rpc = AuditRpc::new(&auditor, limits, stop.clone());
         let service = ServiceBuilder::new()
             .layer(RpcTraceLayer::new().advertised(options.advertised(address)))
             .layer(MapResponseLayer::new(complete_status))
             .layer(AccessLayer::new(access, certificate))
             .layer(AuditLayer::new(auditor.clone()))
             .layer(LimitLayer::new(&options.limits))
-            .service(routes(rpc, health_service)?);
+            .service(routes(rpc, audit_rpc, health_service)?);
         let serving = transport.serve(service, stop, options.grace);
 
         let probes = Probes::default();
@@ -83,6 +88,16 @@ impl Server {
         let start_up = StartUp { cluster: cluster.clone(), no_auth: options.access.no_auth };
         let start_up = start_up.run(health.clone(), probes.clone(), started.clone());
         background.spawn(stop_cluster.clone().run_until_cancelled_owned(start_up));
+        let settling = {
+            let (auditor, cluster, in_flight) = (auditor.clone(), cluster.clone(), options.audit.audit_settle);
+            async move { auditor.settle(cluster, in_flight).await }
+        };
+        background.spawn(stop_cluster.clone().run_until_cancelled_owned(settling));
+        let upkeep = {
+            let auditor = auditor.clone();
+            async move { auditor.keep_up().await }
+        };
+        background.spawn(stop_cluster.clone().run_until_cancelled_owned(upkeep));
         let store = cluster.store().clone();
         let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;
@@ -149,21 +164,19 @@ fn certificate(request: &http::Extensions) -> Option<&[u8]> {
     request.get::<Peer>()?.certificates().first().map(|certificate| certificate.as_ref())
 }
 
-fn routes(rpc: NodeRpc, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
-    let nodes = compressed(NodeServiceServer::new(rpc).max_decoding_message_size(LARGEST_WITH_NODE));
+fn routes(rpc: NodeRpc, audit: AuditRpc, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
+    let nodes = NodeServiceServer::new(rpc).max_decoding_message_size(LARGEST_WITH_NODE);
+    let nodes = ENCODINGS.into_iter().fold(nodes, |nodes, one| nodes.accept_compressed(one).send_compressed(one));
+    let audit = AuditServiceServer::new(audit).max_decoding_message_size(LARGEST);
+    let audit = ENCODINGS.into_iter().fold(audit, |audit, one| audit.accept_compressed(one).send_compressed(one));
     let health = health.max_decoding_message_size(LARGEST);
     let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
     Ok(Routes::new(nodes)
+        .add_service(audit)
         .add_service(EndsWithConnection(health))
         .add_service(EndsWithConnection(v1.max_decoding_message_size(LARGEST)))
         .add_service(EndsWithConnection(v1alpha.max_decoding_message_size(LARGEST)))
         .prepare())
-}
-
-fn compressed(service: NodeServiceServer<NodeRpc>) -> NodeServiceServer<NodeRpc> {
-    [CompressionEncoding::Gzip, CompressionEncoding::Zstd]
-        .into_iter()
-        .fold(service, |service, encoding| service.accept_compressed(encoding).send_compressed(encoding))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {
@@ -195,9 +208,10 @@ impl StartUp {
             // What is only good to know is not waited for at length.
             let known = async { tokio::join!(self.cluster.requests_known(), checked.cancelled()) };
             let _ = tokio::join!(self.cluster.store().ready(), timeout(PATIENCE, known));
-            tracing::info!("ready");
             probes.ready();
             report(&health, ServingStatus::Serving).await;
+            // Last, for those who wait for it.
+            tracing::info!("ready");
             started.cancel();
         };
         tokio::join!(check, be_ready);
@@ -206,8 +220,7 @@ impl StartUp {
     /// Says which rights the server lacks, once it is known in whose name it is to write.
     async fn check_own_rights(&self) {
         self.cluster.find_out_writes_as().await;
-        let as_server = self.no_auth || !self.cluster.writes_as_caller();
-        let writes_as = if as_server { WritesAs::Server } else { WritesAs::Caller };
+        let writes_as = if self.no_auth { WritesAs::Server } else { self.cluster.writes_as() };
         let needed = own_rights::needed(self.cluster.namespace(), writes_as);
         match own_rights::missing(self.cluster.reviews(), needed).await {
             Ok(missing) => missing.iter().for_each(|right| tracing::error!(%right, "the server lacks a right")),

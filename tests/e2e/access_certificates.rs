@@ -107,9 +107,11 @@ async fn a_workload_is_in_the_groups_of_its_service_account() {
 
 #[tokio::test]
 async fn a_workload_that_no_rule_maps_is_nobody() {
-    let stranger = ClientCertificate::without_name().uri("spiffe://example.com/ns/default/sa/backend");
-    let detail = guarded().await.with(stranger).await.is_unknown().await;
-    assert!(detail.contains("SPIFFE id that a rule maps"), "{detail}");
+    for stranger in [ClientCertificate::without_name(), ClientCertificate::of("alice")] {
+        let stranger = stranger.uri("spiffe://example.com/ns/default/sa/backend");
+        let detail = guarded().await.with(stranger).await.is_unknown().await;
+        assert!(detail.starts_with("no rule maps the client certificate's SPIFFE id"), "{detail}");
+    }
     let several = workload("default", "a").uri("spiffe://example.org/ns/default/sa/b");
     let detail = guarded().await.with(several).await.is_unknown().await;
     assert!(detail.contains("several SPIFFE ids"), "{detail}");

@@ -6,8 +6,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::Api;
 use kube::api::PostParams;
 use nodeward_sandbox::{SERVER_ACCOUNT, SERVER_NAMESPACE, Subject};
-use nodeward_server::access::own_rights::{WritesAs, missing, needed};
-use nodeward_server::cluster::{Cluster, ClusterOptions, Connection};
+use nodeward_server::access::own_rights::{missing, needed};
+use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WritesAs};
 use serde_json::json;
 use tempfile::TempDir;
 

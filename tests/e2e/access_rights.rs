@@ -44,7 +44,7 @@ async fn everybody_may_call_what_their_role_lets_them_do() {
     assert_eq!(guarded.user(User::Admin).await.may(&node).await, all);
     assert_may(&guarded.user(User::Operator).await, &node, &[&READS, &PATCHES]).await;
     assert_may(&guarded.user(User::Viewer).await, &node, &[&READS]).await;
-    assert_may(&guarded.user(User::Auditor).await, &node, &[]).await;
+    assert_may(&guarded.user(User::Auditor).await, &node, &[&["GetNode"]]).await;
     assert_may(&guarded.with(ClientCertificate::of("stranger")).await, &node, &[]).await;
 }
 
@@ -244,4 +244,30 @@ async fn a_refusal_tells_nothing_of_whether_a_node_exists() {
         }
     }
     assert_eq!(refused, 11 + 8 + 11 + 11);
+}
+
+/// What Kubernetes answers to a creation is what was created. Sent again, it is answered with what has become of it.
+#[tokio::test]
+async fn the_right_to_create_a_node_is_none_to_read_what_becomes_of_it() {
+    let rule = json!({ "apiGroups": [""], "resources": ["nodes"], "verbs": ["create"] });
+    let creator = guarded().await.with(with_rule(rule).await).await;
+    let request = CreateNodeRequest {
+        node_id: unique("created"),
+        node: Some(Node::default()),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        ..CreateNodeRequest::default()
+    };
+    let first = creator.client().create_node(request.clone()).await.unwrap().into_inner();
+    assert!(first.metadata.as_ref().unwrap().creation_timestamp.is_some());
+    let again = creator.client().create_node(request.clone()).await.unwrap().into_inner();
+    let (first, again_metadata) = (first.metadata.unwrap(), again.metadata.unwrap());
+    assert_eq!(again_metadata.uid, first.uid);
+    assert!(again_metadata.creation_timestamp.is_none() && again_metadata.annotations.is_empty(), "{again_metadata:?}");
+    // Who may read it is told all.
+    let admin = guarded().await.user(User::Admin).await;
+    let request =
+        CreateNodeRequest { node_id: unique("created"), request_id: uuid::Uuid::new_v4().to_string(), ..request };
+    admin.client().create_node(request.clone()).await.unwrap();
+    let again = admin.client().create_node(request).await.unwrap().into_inner();
+    assert!(again.metadata.unwrap().creation_timestamp.is_some());
 }

@@ -1,17 +1,17 @@
 //! A server that sends changes in its own name, as on clusters that know no constrained impersonation.
 
 use nodeward_api::v1::CordonNodeRequest;
-use nodeward_sandbox::{ClientCertificate, Subject, User};
+use nodeward_sandbox::{ClientCertificate, SERVER_ACCOUNT, SERVER_NAMESPACE, Sandbox, SandboxOptions, Subject, User};
 use nodeward_server::cluster::{ClusterOptions, WriteAs};
 use tokio::sync::OnceCell;
 use tonic::Code;
 
 use crate::support::apiserver_log::change;
 use crate::support::grants::{Grant, eventually_unable};
-use crate::support::guarded::{Guarded, options};
+use crate::support::guarded::{Guarded, options, options_in};
 use crate::support::raw::methods;
 use crate::support::requests::{PATCHES, READS};
-use crate::support::{assert_error, unique, world};
+use crate::support::{assert_error, eventually, unique, world};
 
 /// A server whose kubeconfig may do everything.
 async fn powerful() -> &'static Guarded {
@@ -75,4 +75,28 @@ async fn an_apply_creates_a_node_only_for_those_who_may_create_one() {
     assert!(world().await.kubernetes().await.get_opt(&name).await.unwrap().is_none());
     apply(User::Admin, &name).await.unwrap();
     apply(User::Operator, &name).await.unwrap();
+}
+
+/// Kubernetes 1.36 knows constrained impersonation, and can be told to do without.
+#[tokio::test]
+async fn a_cluster_in_which_constrained_impersonation_is_off_is_one_that_does_not_know_it() {
+    let off = SandboxOptions {
+        nodes: 1,
+        seed_workloads: false,
+        api_server_args: vec!["--feature-gates=ConstrainedImpersonation=false".to_owned()],
+        ..SandboxOptions::default()
+    };
+    world().await;
+    let sandbox: &'static Sandbox = Box::leak(Box::new(Sandbox::start(off).await.unwrap()));
+    let account = Subject::service_account(SERVER_NAMESPACE, SERVER_ACCOUNT);
+    sandbox.bind(&account, "nodeward-operator").await.unwrap();
+    let kubeconfig = Some(sandbox.server_kubeconfig());
+    let cluster = ClusterOptions { kubeconfig, ..ClusterOptions::default() };
+    let server = Guarded::start_in(sandbox, cluster, options_in(sandbox)).await;
+
+    let operator = server.user(User::Operator).await;
+    eventually("the server has found it out", async || operator.client().cordon_node(cordon("worker-1")).await.ok())
+        .await;
+    let viewer = server.user(User::Viewer).await;
+    assert_error(viewer.client().cordon_node(cordon("worker-1")).await, Code::PermissionDenied, "ACCESS_DENIED");
 }

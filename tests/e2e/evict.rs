@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use nodeward_sandbox::{Component, User};
-use nodeward_server::caller::{Caller, Credential, Principal};
+use nodeward_server::caller::{Caller, Credential, Details, Principal};
 use nodeward_server::cluster::evict::{PodRemoval, RemovalMethod, RemovalRefused, Remover};
 use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WriteAs};
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ async fn client() -> Client {
 
 pub(crate) fn by(user: User) -> Caller {
     let (username, groups) = (user.name().to_owned(), vec![user.group().to_owned()]);
-    Caller::User(Principal { username, groups, credential: Credential::Certificate, expires: None }.into())
+    Caller::User(Principal { username, groups, details: Details::default(), credential: Credential::Certificate, expires: None }.into())
 }
 
 /// The eviction of a pod by the operator.

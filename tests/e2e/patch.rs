@@ -299,3 +299,35 @@ async fn bad_fields_are_named() {
         assert_violation(client.patch_node(request).await, field);
     }
 }
+
+/// Kubernetes answers to these as if it had failed itself.
+#[tokio::test]
+async fn a_strategic_merge_that_kubernetes_can_make_nothing_of_is_the_callers_mistake() {
+    let node = world().await.node("patch").await;
+    let mut client = world().await.client().await;
+    for body in [
+        json!({"$patch": "nonsense"}),
+        json!({"metadata": {"labels": {"$patch": "nonsense", "a": "b"}}}),
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"$patch": "merge"}}),
+    ] {
+        let request = patch(&node, PatchType::StrategicMerge, body);
+        assert_violation(client.patch_node(request).await, "patch");
+    }
+    let conditions = patch(&node, PatchType::StrategicMerge, json!({"status": {"conditions": [{"status": "True"}]}}));
+    let request = PatchNodeRequest { subresource: Subresource::Status.into(), ..conditions };
+    assert_violation(client.patch_node(request).await, "patch");
+}
+
+/// It is not Kubernetes' fault, which says so only in words.
+#[tokio::test]
+async fn a_node_that_is_too_large_for_kubernetes_is_the_callers_mistake() {
+    // Kubernetes itself adds as much again, to say whose the labels are.
+    let prefix = ["a", "b", "c", "d"].map(|letter| letter.repeat(60)).join(".");
+    // Too large for etcd, and too large to be sent to it.
+    for count in [3300, 5000] {
+        let labels: serde_json::Map<_, _> =
+            (0..count).map(|number| (format!("{prefix}/{number}"), json!(""))).collect();
+        let apply = patch(&unique("large"), PatchType::Apply, json!({"metadata": {"labels": labels}}));
+        assert_violation(world().await.client().await.patch_node(apply).await, "patch");
+    }
+}

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use nodeward_api::v1::CordonNodeRequest;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
@@ -14,6 +13,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use crate::shutdown::{assert_ends_well, open_watches};
+use crate::support::http::get;
 use crate::support::http2::{
     DATA, EMPTY_MESSAGE, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, RawConnection, call, frame,
 };
@@ -110,17 +110,6 @@ async fn its_probes_say_that_it_stops_for_as_long_as_calls_go_on() {
     let (code, log) = server.ended().await;
     assert_eq!(code, Some(0), "{log}");
     TcpStream::connect(admin).await.unwrap_err();
-}
-
-/// The status and the body of what is answered there to a request for this path.
-async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! An OTLP collector within the test process: traces and metrics are exported to it over gRPC as to any other, and tests
+//! An OTLP collector within the test process: traces, metrics and log records are exported to it over gRPC as to any other, and tests
 //! wait for what arrives.
 //!
 //! Include it with `#[path = "…/tests/support/collector.rs"] mod collector;`. It needs `opentelemetry-proto`, `tonic` and
@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
@@ -84,11 +86,42 @@ impl Metric {
     }
 }
 
+/// A log record as it was exported, with the resource it came from.
+#[derive(Debug, Clone)]
+pub struct LogRecord {
+    /// The exported record.
+    pub data: opentelemetry_proto::tonic::logs::v1::LogRecord,
+    resource: Vec<KeyValue>,
+}
+
+impl LogRecord {
+    /// Its text.
+    pub fn body(&self) -> String {
+        self.data.body.as_ref().map(text).unwrap_or_default()
+    }
+
+    /// The trace id as in the response metadata.
+    pub fn trace_id(&self) -> String {
+        hex(&self.data.trace_id)
+    }
+
+    /// The text of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        text_of(&self.data.attributes, name)
+    }
+
+    /// The text of a resource attribute.
+    pub fn resource(&self, name: &str) -> Option<String> {
+        text_of(&self.resource, name)
+    }
+}
+
 /// A collector that runs until it is dropped.
 pub struct Collector {
     endpoint: String,
     spans: watch::Receiver<Vec<Span>>,
     metrics: watch::Receiver<Vec<Metric>>,
+    logs: watch::Receiver<Vec<LogRecord>>,
     // The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
 }
@@ -101,13 +134,14 @@ impl Collector {
         let (started, is_started) = oneshot::channel();
         let (spans_sender, spans) = watch::channel(Vec::new());
         let (metrics_sender, metrics) = watch::channel(Vec::new());
-        let store = Store { spans: spans_sender, metrics: metrics_sender };
+        let (logs_sender, logs) = watch::channel(Vec::new());
+        let store = Store { spans: spans_sender, metrics: metrics_sender, logs: logs_sender };
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(serve(store, started, stopped));
         });
         let endpoint = is_started.await.expect("the collector starts");
-        Self { endpoint, spans, metrics, _stop: stop }
+        Self { endpoint, spans, metrics, logs, _stop: stop }
     }
 
     /// Where to export to.
@@ -149,6 +183,20 @@ impl Collector {
         arrived.iter().rfind(named).cloned().expect("it was there")
     }
 
+    /// All log records that have arrived so far.
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.logs.borrow().clone()
+    }
+
+    /// Waits until a log record arrives, or has arrived, that `wanted` accepts. Panics if there is none within `deadline`.
+    pub async fn wait_for_log(&self, wanted: impl Fn(&LogRecord) -> bool, deadline: Duration) -> LogRecord {
+        let mut logs = self.logs.clone();
+        let arrived = logs.wait_for(|logs| logs.iter().any(&wanted));
+        let arrived = tokio::time::timeout(deadline, arrived).await;
+        let Ok(Ok(arrived)) = arrived else { panic!("no such log record within {deadline:?}: {:?}", self.logs()) };
+        arrived.iter().find(|log| wanted(log)).cloned().expect("it was there")
+    }
+
     /// Waits for the span of this name in a trace.
     pub async fn wait_for(&self, trace_id: &str, name: &str, deadline: Duration) -> Span {
         self.wait_for_span(|span| span.trace_id() == trace_id && span.name() == name, deadline).await
@@ -160,6 +208,7 @@ async fn serve(store: Store, started: oneshot::Sender<String>, stopped: oneshot:
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let server = Server::builder()
         .add_service(TraceServiceServer::new(store.clone()))
+        .add_service(LogsServiceServer::new(store.clone()))
         .add_service(MetricsServiceServer::new(store));
     started.send(endpoint).expect("someone waits");
     tokio::select! {
@@ -172,6 +221,7 @@ async fn serve(store: Store, started: oneshot::Sender<String>, stopped: oneshot:
 struct Store {
     spans: watch::Sender<Vec<Span>>,
     metrics: watch::Sender<Vec<Metric>>,
+    logs: watch::Sender<Vec<LogRecord>>,
 }
 
 #[tonic::async_trait]
@@ -203,6 +253,22 @@ impl MetricsService for Store {
         });
         self.metrics.send_modify(|metrics| metrics.extend(arrived));
         Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Store {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let arrived = request.into_inner().resource_logs.into_iter().flat_map(|of_resource| {
+            let resource = of_resource.resource.unwrap_or_default().attributes;
+            let records = of_resource.scope_logs.into_iter().flat_map(|of_scope| of_scope.log_records);
+            records.map(move |data| LogRecord { data, resource: resource.clone() })
+        });
+        self.logs.send_modify(|logs| logs.extend(arrived));
+        Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::metadata::{Ascii, AsciiMetadataKey, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
+use crate::api::audit_service_client::AuditServiceClient;
 use crate::api::node_service_client::NodeServiceClient;
 use crate::api::{Consistency, GetNodeRequest, Node};
 use crate::connect::ConnectOptions;
@@ -27,10 +28,14 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(99_999_999 * 3600);
 /// The generated client over the channel.
 pub(crate) type Service = NodeServiceClient<Channel>;
 
+/// The same for the audit log.
+type AuditService = AuditServiceClient<Channel>;
+
 /// A client of one server. Clones are cheap and share the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
     service: Service,
+    audit: AuditService,
     settings: Arc<Settings>,
     throttle: Arc<Throttle>,
 }
@@ -68,10 +73,12 @@ impl Client {
     /// A client over a channel that the caller has made, for example to a Unix socket. Of the options, those of the
     /// connection have no effect.
     pub fn with_channel(channel: Channel, options: ConnectOptions) -> Self {
+        let audit = AuditServiceClient::new(channel.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
         let service = NodeServiceClient::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
         let ConnectOptions { timeout, retry, credentials, .. } = options;
         let throttle = Arc::new(Throttle::new(retry.max_tokens));
-        Self { service, settings: Arc::new(Settings { timeout, retry, credentials, metadata: Vec::new() }), throttle }
+        let settings = Arc::new(Settings { timeout, retry, credentials, metadata: Vec::new() });
+        Self { service, audit, settings, throttle }
     }
 
     /// The same client with another timeout.
@@ -174,6 +181,10 @@ impl Client {
 
     pub(crate) fn service(&self) -> Service {
         self.service.clone()
+    }
+
+    pub(crate) fn audit_service(&self) -> AuditService {
+        self.audit.clone()
     }
 
     pub(crate) fn retry_policy(&self) -> &RetryPolicy {

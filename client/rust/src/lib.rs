@@ -26,6 +26,7 @@
 //!
 //! The messages are those of the contract, [`api`].
 
+mod audit;
 mod change;
 mod client;
 #[cfg(feature = "config")]
@@ -43,6 +44,7 @@ mod watch;
 pub use nodeward_api::v1 as api;
 pub use tonic::Code;
 
+pub use crate::audit::{AuditEvent, AuditEventKind, AuditFollowOptions, AuditListOptions};
 pub use crate::change::{Change, Changed, CordonOptions, DeleteOptions, Patch, Selection, UncordonOptions};
 pub use crate::client::{Client, ReadOptions};
 #[cfg(feature = "config")]

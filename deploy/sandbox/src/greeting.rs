@@ -67,7 +67,8 @@ impl Server<'_> {
     }
 
     fn nodeward(&self) -> String {
-        let [admin, viewer, operator] = [User::Admin, User::Viewer, User::Operator].map(ClientContexts::name);
+        let users = [User::Admin, User::Viewer, User::Operator, User::Auditor];
+        let [admin, viewer, operator, auditor] = users.map(ClientContexts::name);
         let (before, admin) = match self.told {
             Told::Nothing => (String::new(), String::new()),
             Told::Context => (String::new(), format!(" --context {admin}")),
@@ -78,6 +79,7 @@ impl Server<'_> {
   cargo nodeward{admin} watch
   cargo nodeward --context {viewer} cordon worker-3    # denied: a viewer may only look
   cargo nodeward --context {operator} cordon worker-3 --reason \"a look around\"
+  cargo nodeward --context {auditor} audit list --node worker-3    # who, when, why, and what came of it
 "
         )
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::bisect::end_of_entry;
 use crate::entry::MAX_LINE_BYTES;
 
 /// How much is read at once.
@@ -20,10 +21,15 @@ pub(crate) struct BackLines {
 }
 
 impl BackLines {
-    /// The lines that end at this offset or before. What is not finished with a line feed is left out.
-    pub(crate) fn open(path: &Path, end: u64) -> io::Result<Self> {
+    /// The lines. What is not finished with a line feed is left out.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Self::open_before(path, u64::MAX, u64::MAX)
+    }
+
+    /// The lines that end at this offset or before, without most of those after the entry of this sequence.
+    pub(crate) fn open_before(path: &Path, end: u64, sequence: u64) -> io::Result<Self> {
         let file = File::open(path)?;
-        let start = file.metadata()?.len().min(end);
+        let start = end_of_entry(&file, sequence, file.metadata()?.len().min(end))?;
         let mut lines = Self { file, start, bytes: Vec::new() };
         lines.drop_unfinished()?;
         Ok(lines)
@@ -82,7 +88,7 @@ mod tests {
             let mut lines: Vec<Vec<u8>> = lengths.iter().map(|length| [vec![b'x'; *length], b"\n".to_vec()].concat()).collect();
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), [lines.concat(), vec![b'y'; unfinished]].concat()).unwrap();
-            let mut back = BackLines::open(file.path(), u64::MAX).unwrap();
+            let mut back = BackLines::open(file.path()).unwrap();
             while let Some(line) = back.next().unwrap() {
                 prop_assert_eq!(Some(line), lines.pop());
             }

@@ -23,6 +23,7 @@ mod fault_tests;
 mod faulty_disk;
 
 mod back_lines;
+mod bisect;
 mod checkpoint;
 mod disk;
 mod entry;

@@ -145,7 +145,7 @@ fn check_link(dir: &Path, segments: &[Segment], scan: &Scan) -> Result<(), OpenE
 }
 
 fn last_entry(segment: &Segment) -> io::Result<Option<Position>> {
-    let line = BackLines::open(&segment.path, u64::MAX)?.next()?;
+    let line = BackLines::open(&segment.path)?.next()?;
     let text = line.and_then(|line| String::from_utf8(line).ok());
     Ok(text.and_then(|text| Some(Entry::parse(&text).ok()?.position(&text))))
 }

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::back_lines::BackLines;
@@ -54,6 +55,21 @@ impl Reader {
     /// The sequence that the log begins with, if there is one.
     pub fn first_sequence(&self) -> Result<Option<u64>, ReadError> {
         Ok(self.segments()?.first().map(|segment| segment.first))
+    }
+
+    /// The first entry of each segment, and when that was begun, in order: to find a time without reading all.
+    pub fn segment_starts(&self) -> Result<Vec<(u64, Timestamp)>, ReadError> {
+        let mut starts = Vec::new();
+        for segment in self.segments()? {
+            match self.entries(segment.first).next() {
+                Some(Ok(entry)) => starts.push((entry.sequence, entry.time)),
+                // It was removed just now.
+                Some(Err(ReadError::Pruned { .. })) => {}
+                Some(Err(error)) => return Err(error),
+                None => break,
+            }
+        }
+        Ok(starts)
     }
 
     /// The entries from this sequence on, which is 1 for all. At the end of the log there is none, until there is.
@@ -219,7 +235,7 @@ impl EntriesBack {
     fn look_up(&self) -> Result<Option<(Segment, BackLines)>, ReadError> {
         let segments = self.reader.segments()?;
         let Some(segment) = holding(&segments, self.next) else { return Ok(None) };
-        match BackLines::open(&segment.path, self.reader.end_of(segment)) {
+        match BackLines::open_before(&segment.path, self.reader.end_of(segment), self.next) {
             Ok(lines) => Ok(Some((segment.clone(), lines))),
             // It was removed just now: this is where the log begins.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

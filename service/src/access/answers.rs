@@ -11,11 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
 
-/// How long an answer is good for: a token that is revoked or a right that is taken away is gone by then.
-const GOOD_FOR: Duration = Duration::from_secs(10);
-
 /// The most answers that are kept.
-const MOST_ANSWERS: u64 = 10_000;
+pub(super) const MOST_ANSWERS: u64 = 10_000;
 
 /// How long Kubernetes is asked, whoever still waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,8 +30,9 @@ where
     Q: Hash + Eq + Send + Sync + 'static,
     A: Clone + Send + Sync + 'static,
 {
-    pub fn new(stage: &'static str) -> Self {
-        Self { kept: Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build(), stage }
+    /// Answers that are good for so long.
+    pub fn new(stage: &'static str, good_for: Duration) -> Self {
+        Self { kept: Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(good_for).build(), stage }
     }
 
     /// The answer that is known, or else that of Kubernetes, which is asked until the deadline that `ask` is given.

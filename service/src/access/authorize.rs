@@ -1,6 +1,7 @@
 //! May they? Kubernetes' own authorizer is asked, and its answer kept for a few seconds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,6 +9,9 @@ use super::answers::Answers;
 use crate::caller::{Caller, Permission, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
+
+/// How long an answer is good for: a right that is taken away is gone by then.
+const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// Asks what callers may do.
 #[derive(Clone)]
@@ -19,7 +23,7 @@ pub struct Authorizer {
 impl Authorizer {
     /// Asks Kubernetes through these reviews.
     pub fn new(reviews: Reviews) -> Self {
-        Self { reviews, answers: Answers::new("asking what the caller may do") }
+        Self { reviews, answers: Answers::new("asking what the caller may do", GOOD_FOR) }
     }
 
     /// Refuses a caller who has not this right. The answer may be ten seconds old.
@@ -46,13 +50,11 @@ fn denied(permission: Permission) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
     use tokio::time::sleep;
 
     use super::*;
-    use crate::caller::Credential;
+    use crate::caller::{Credential, Details};
     use crate::cluster::{Cluster, Connection};
 
     /// Kubernetes allows everything, and takes a second to say so.
@@ -65,21 +67,47 @@ mod tests {
         Authorizer::new(Cluster::new(connection).reviews().clone())
     }
 
-    fn alice() -> Caller {
-        let (username, credential) = ("alice".to_owned(), Credential::Certificate);
-        Caller::User(Arc::new(Principal { username, groups: Vec::new(), credential, expires: None }))
+    #[tokio::test]
+    async fn kubernetes_is_told_all_that_is_known_of_the_caller() {
+        let answer = async |_, review: serde_json::Value| {
+            let extra = json!({ "authentication.kubernetes.io/pod-name": ["backend-1"] });
+            let is_complete = review["spec"]["uid"] == "7" && review["spec"]["extra"] == extra;
+            json!({ "metadata": {}, "spec": {}, "status": { "allowed": is_complete } })
+        };
+        let authorizer = Authorizer::new(Cluster::new(Connection::answering(answer)).reviews().clone());
+        let Caller::User(alice) = alice() else { panic!() };
+        let pod = ("authentication.kubernetes.io/pod-name".to_owned(), vec!["backend-1".to_owned()]);
+        let details = Details { uid: "7".to_owned(), extra: [pod].into() };
+        let in_a_pod = Caller::User(Arc::new(Principal { details, ..(*alice).clone() }));
+        ask(&authorizer, in_a_pod, Duration::from_secs(10)).await.unwrap();
+        // Who is the same but for these is asked about anew.
+        let elsewhere = ask(&authorizer, Caller::User(alice), Duration::from_secs(10)).await;
+        assert!(matches!(elsewhere, Err(Error::AccessDenied { .. })), "{elsewhere:?}");
     }
 
-    async fn ask(authorizer: &Authorizer, patience: Duration) -> Result<(), Error> {
+    fn alice() -> Caller {
+        let (username, credential) = ("alice".to_owned(), Credential::Certificate);
+        Caller::User(Arc::new(Principal {
+            username,
+            groups: Vec::new(),
+            details: Details::default(),
+            credential,
+            expires: None,
+        }))
+    }
+
+    async fn ask(authorizer: &Authorizer, caller: Caller, patience: Duration) -> Result<(), Error> {
         let get = Permission { verb: "get", group: "", resource: "nodes", subresource: "", name: String::new() };
-        authorizer.require(&alice(), get, Instant::now() + patience).await
+        authorizer.require(&caller, get, Instant::now() + patience).await
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_impatient_call_does_not_end_the_question_of_a_patient_one() {
         let authorizer = slow();
-        let (impatient, patient) =
-            tokio::join!(ask(&authorizer, Duration::from_millis(10)), ask(&authorizer, Duration::from_secs(10)),);
+        let (impatient, patient) = tokio::join!(
+            ask(&authorizer, alice(), Duration::from_millis(10)),
+            ask(&authorizer, alice(), Duration::from_secs(10)),
+        );
         assert!(matches!(impatient, Err(Error::DeadlineExceeded { .. })), "{impatient:?}");
         patient.unwrap();
     }
@@ -90,10 +118,11 @@ mod tests {
         let begun = Instant::now();
         let impatient = async {
             tokio::task::yield_now().await;
-            let answer = ask(&authorizer, Duration::from_millis(10)).await;
+            let answer = ask(&authorizer, alice(), Duration::from_millis(10)).await;
             (answer, begun.elapsed())
         };
-        let (patient, (impatient, waited)) = tokio::join!(ask(&authorizer, Duration::from_secs(10)), impatient);
+        let (patient, (impatient, waited)) =
+            tokio::join!(ask(&authorizer, alice(), Duration::from_secs(10)), impatient);
         patient.unwrap();
         assert!(matches!(impatient, Err(Error::DeadlineExceeded { .. })), "{impatient:?}");
         assert!(waited < Duration::from_secs(1), "{waited:?}");

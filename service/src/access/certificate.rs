@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::spiffe::SpiffeRules;
-use crate::caller::{Credential, Principal, ServiceAccount};
+use crate::caller::{Credential, Details, Principal, ServiceAccount};
 
 /// How the names begin that Kubernetes keeps for itself.
 const RESERVED: &str = "system:";
@@ -24,6 +24,9 @@ pub enum CertificateError {
     /// It names nobody.
     #[error("the client certificate has neither a common name nor a SPIFFE id that a rule maps to a user")]
     Nameless,
+    /// It is that of a workload that no rule knows.
+    #[error("no rule maps the client certificate's SPIFFE id {0:?} to a user")]
+    Unmapped(String),
     /// It names more than one.
     #[error("the client certificate has {0}: one is needed to tell who it is")]
     Ambiguous(&'static str),
@@ -47,7 +50,7 @@ pub fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, Certifica
     let credential = Credential::Certificate;
     if let Some(username) = spiffe_user(&certificate, rules)? {
         let groups = groups_by_rule(&username)?;
-        return Ok(Principal { username, groups, credential, expires });
+        return Ok(Principal { username, groups, details: Details::default(), credential, expires });
     }
     let subject = certificate.subject();
     let mut names = subject.iter_common_name();
@@ -63,7 +66,7 @@ pub fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, Certifica
         subject.iter_organization().map(|group| group.as_str().map(str::to_owned)).collect();
     let groups = groups.map_err(|error| unreadable(&error))?;
     groups.iter().map(String::as_str).chain([username]).try_for_each(check)?;
-    Ok(Principal { username: username.to_owned(), groups, credential, expires })
+    Ok(Principal { username: username.to_owned(), groups, details: Details::default(), credential, expires })
 }
 
 /// Whether a user or group may be of this name. It is sent to Kubernetes as a header: what is trimmed on the way, or can't be
@@ -91,15 +94,23 @@ fn spiffe_user(certificate: &X509Certificate<'_>, rules: &SpiffeRules) -> Result
     let names = names.map_err(|error| CertificateError::Unreadable(error.to_string()))?;
     let names = names.iter().flat_map(|names| &names.value.general_names);
     let mut ids = names.filter_map(|name| match name {
-        GeneralName::URI(uri) if uri.starts_with("spiffe://") => Some(*uri),
+        GeneralName::URI(uri) if is_spiffe_id(uri) => Some(*uri),
         _ => None,
     });
     match (ids.next(), ids.next()) {
         // An X.509-SVID has exactly one URI (SPIFFE X509-SVID, section 2).
         (Some(_), Some(_)) => Err(CertificateError::Ambiguous("several SPIFFE ids")),
-        (Some(id), None) => Ok(rules.user(id)),
+        // Without any rule nobody has said that such ids mean something here: then they are passed over, as Kubernetes does.
+        (Some(_), None) if rules.is_empty() => Ok(None),
+        (Some(id), None) => rules.user(id).map(Some).ok_or_else(|| CertificateError::Unmapped(id.to_owned())),
         (None, _) => Ok(None),
     }
+}
+
+/// Schemes are the same in any case (RFC 3986, section 3.1).
+fn is_spiffe_id(uri: &str) -> bool {
+    const SCHEME: &str = "spiffe://";
+    uri.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
 #[cfg(test)]
@@ -181,8 +192,18 @@ mod tests {
 
     #[test]
     fn a_certificate_that_names_nobody_is_refused() {
-        let der = certificate(&[(DnType::OrganizationName, "operators")], &["spiffe://other.org/ns/fleet/sa/backend"]);
+        let der = certificate(&[(DnType::OrganizationName, "operators")], &[]);
         assert_eq!(principal(&der, &rules()), Err(CertificateError::Nameless));
+    }
+
+    #[test]
+    fn a_workload_that_no_rule_knows_is_not_whom_its_common_name_says() {
+        for id in ["spiffe://other.org/ns/fleet/sa/backend", "SPIFFE://example.org/ns/fleet/sa/backend", "spiffe://"] {
+            let der = certificate(&[(DnType::CommonName, "alice")], &[id]);
+            assert_eq!(principal(&der, &rules()), Err(CertificateError::Unmapped(id.to_owned())));
+            // Unless there is no rule at all.
+            assert_eq!(principal(&der, &SpiffeRules::default()).unwrap().username, "alice");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! It promises that a request that gets through has a [`Session`] and its [`Caller`](crate::caller::Caller) among its
 //! extensions, and no header that claims to know
-//! better who is calling. The credential itself goes no further.
+//! better who is calling. The credential itself goes no further. The connection's [`Standing`] is then that of somebody known.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,13 +11,16 @@ use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, Response};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tonic::Status;
 use tower::{Layer, Service};
 
+use super::metrics::Metrics;
 use super::token::Bearer;
 use super::{Access, Session};
 use crate::error::Error;
+use crate::standing::Standing;
 use crate::{grpc_timeout, telemetry};
 
 /// Services that anybody may call: probes have no credentials.
@@ -34,12 +37,13 @@ pub type CertificateOf = fn(&Extensions) -> Option<&[u8]>;
 pub struct AccessLayer {
     access: Access,
     certificate: CertificateOf,
+    metrics: Metrics,
 }
 
 impl AccessLayer {
     /// A layer that finds certificates in this way.
     pub fn new(access: Access, certificate: CertificateOf) -> Self {
-        Self { access, certificate }
+        Self { access, certificate, metrics: Metrics::new() }
     }
 }
 
@@ -84,15 +88,18 @@ where
                 // Apart from the body, which need not be shared.
                 let (mut parts, body) = request.into_parts();
                 let session = layer.session(&parts).await;
-                parts.headers.remove(AUTHORIZATION);
-                request = Request::from_parts(parts, body);
+                let has_token = parts.headers.remove(AUTHORIZATION).is_some();
                 match session {
                     Ok(session) => {
+                        request = Request::from_parts(parts, body);
                         telemetry::caller(session.caller().username());
                         request.extensions_mut().insert(session.caller().clone());
                         request.extensions_mut().insert(session);
                     }
-                    Err(error) => return Ok(Status::from(error).into_http()),
+                    Err(error) => {
+                        layer.metrics.refused(has_token, (layer.certificate)(&parts.extensions).is_some(), &error);
+                        return Ok(Status::from(error).into_http());
+                    }
                 }
             }
             inner.call(request).await
@@ -106,9 +113,43 @@ impl AccessLayer {
         let deadline = Instant::now() + patience;
         let bearer = Bearer::of(&request.headers)?;
         let certificate = (self.certificate)(&request.extensions);
-        let caller = self.access.authenticator.caller(bearer.as_ref(), certificate, deadline).await?;
+        let standing = request.extensions.get::<Standing>();
+        let caller = self.access.authenticator.caller(bearer.as_ref(), certificate, standing, deadline).await;
+        let caller = caller.map_err(for_strangers)?;
+        if let Some(standing) = standing {
+            standing.vouch();
+        }
         Ok(Session::new(caller, bearer, self.access.clone()))
     }
+}
+
+/// An error as those may know it who are not known. What Kubernetes or an issuer says of its own troubles, addresses among it, is
+/// for those who run the server: it is logged, in the trace that the answer names (at the level `debug`, if there is more than one in a second).
+fn for_strangers(error: Error) -> Error {
+    let hidden = || "see the server's log, by the trace of this call".to_owned();
+    let shown = match &error {
+        Error::Unreachable { .. } => Error::Unreachable { detail: hidden() },
+        Error::IssuerUnreachable { .. } => Error::IssuerUnreachable { detail: hidden() },
+        Error::Internal { .. } => Error::Internal { detail: hidden() },
+        _ => return error,
+    };
+    if is_worth_a_line() {
+        tracing::warn!(%error, "could not find out who is calling");
+    } else {
+        tracing::debug!(%error, "could not find out who is calling");
+    }
+    shown
+}
+
+/// Whether a second has passed since the last line: strangers could fill the log while Kubernetes does not answer.
+fn is_worth_a_line() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let (mut last, now) = (LAST.lock(), Instant::now());
+    let is_due = last.is_none_or(|last| now - last >= Duration::from_secs(1));
+    if is_due {
+        *last = Some(now);
+    }
+    is_due
 }
 
 /// Drops what proxies and apiservers use among themselves to say who is calling. From outside it is but a claim.
@@ -127,6 +168,22 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn who_is_not_known_learns_nothing_of_the_troubles_of_others() {
+        let detail = || "connect to 10.0.0.1:6443: certificate of corp-ca".to_owned();
+        for error in [
+            Error::Unreachable { detail: detail() },
+            Error::IssuerUnreachable { detail: detail() },
+            Error::Internal { detail: detail() },
+        ] {
+            let shown = for_strangers(error.clone());
+            assert_eq!(shown.reason(), error.reason());
+            assert!(!shown.to_string().contains("10.0.0.1") && shown.to_string().contains("log"), "{shown}");
+        }
+        let refused = for_strangers(Error::Unauthenticated { detail: "why".to_owned() });
+        assert!(matches!(refused, Error::Unauthenticated { detail } if detail == "why"));
+    }
 
     #[test]
     fn claims_of_who_is_calling_are_dropped_and_nothing_else() {

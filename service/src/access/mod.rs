@@ -10,11 +10,13 @@ mod authorize;
 mod certificate;
 mod layer;
 mod limit;
+mod metrics;
 mod oidc;
 mod options;
 pub mod own_rights;
 mod session;
 mod spiffe;
+mod strangers;
 mod token;
 
 use std::time::Duration;

@@ -29,7 +29,8 @@ pub struct AccessOptions {
     pub token_audiences: Vec<String>,
 
     /// Which user a client certificate with a SPIFFE id stands for: PATTERN=USER, for example
-    /// spiffe://example.org/ns/{ns}/sa/{name}=system:serviceaccount:{ns}:{name}. May be given several times
+    /// spiffe://example.org/ns/{ns}/sa/{name}=system:serviceaccount:{ns}:{name}. May be given several times. If there is a
+    /// rule, a SPIFFE id that none fits lets nobody in; without any, SPIFFE ids are passed over
     #[arg(long = "spiffe-user", env = "NODEWARD_SPIFFE_USERS", value_name = "RULE", value_delimiter = ',')]
     pub spiffe_users: Vec<SpiffeRule>,
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use tokio::time::Instant;
 
-use crate::cluster::Reviews;
+use crate::cluster::{Reviews, WritesAs};
 use crate::error::Error;
 
 /// The deadline of each question.
@@ -24,15 +24,6 @@ pub struct OwnRight {
     resource: &'static str,
     /// The namespace. Empty for all.
     namespace: String,
-}
-
-/// In whose name nodes are changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WritesAs {
-    /// In the caller's, by constrained impersonation.
-    Caller,
-    /// In the server's own.
-    Server,
 }
 
 const READS: [&str; 3] = ["get", "list", "watch"];

@@ -77,13 +77,15 @@ impl Session {
 
     async fn ask_again(&self, permission: Permission) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
-        if let Some(bearer) = &self.bearer {
-            let caller = self.access.authenticator.bearer(bearer, deadline).await?;
-            if caller.username() != self.caller.username() {
-                return Err(Error::Unauthenticated { detail: "the token is somebody else's now".to_owned() });
-            }
+        let caller = match &self.bearer {
+            Some(bearer) => self.access.authenticator.bearer_again(bearer, deadline).await?,
+            None => self.caller.clone(),
+        };
+        if caller.username() != self.caller.username() {
+            return Err(Error::Unauthenticated { detail: "the token is somebody else's now".to_owned() });
         }
-        self.require_now(permission, deadline).await
+        // Perhaps in other groups than before.
+        self.access.authorizer.require_now(&caller, permission, deadline).await
     }
 }
 

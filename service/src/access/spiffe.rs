@@ -31,6 +31,11 @@ impl SpiffeRules {
         Self(rules)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The user that the first rule that fits maps the id to.
     pub fn user(&self, id: &str) -> Option<String> {
         self.0.iter().find_map(|rule| rule.user(id))

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,18 +12,26 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
+use moka::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::answers::Answers;
+use super::answers::{Answers, MOST_ANSWERS};
 use super::authenticate::unauthenticated;
-use crate::caller::{Caller, Credential, Principal};
+use super::limit::Time;
+use super::strangers::{Hash, Strangers};
+use crate::caller::{Caller, Credential, Details, Principal};
 use crate::cluster::Reviews;
 use crate::error::Error;
+use crate::standing::Standing;
 
 /// The longest token: it must fit in the header list, and no authenticator makes one of this size.
 const LONGEST: usize = 12 * 1024;
+
+/// How long an answer is good for. Each apiserver keeps its own for ten seconds: over several of them a token that is revoked
+/// may be good for so long, and for this time after.
+const GOOD_FOR: Duration = Duration::from_secs(5);
 
 /// A bearer token. It is shown nowhere.
 #[derive(Clone)]
@@ -54,6 +63,11 @@ impl Bearer {
     pub(super) fn text(&self) -> &str {
         &self.0
     }
+
+    #[cfg(test)]
+    pub(super) fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
 }
 
 impl fmt::Debug for Bearer {
@@ -74,44 +88,69 @@ pub struct Tokens {
     reviews: Reviews,
     audiences: Vec<String>,
     /// By the hash of the token, which is not kept itself.
-    answers: Answers<[u8; 32], Option<Arc<Principal>>>,
+    good: Answers<Hash, Arc<Principal>>,
+    /// Apart from those that are good, so that whoever makes up tokens drives none of these out.
+    bad: Cache<Hash, ()>,
+    strangers: Arc<Strangers>,
 }
 
 impl Tokens {
     /// Tokens for these audiences.
     pub fn new(reviews: Reviews, audiences: Vec<String>) -> Self {
-        Self { reviews, audiences, answers: Answers::new("asking whose token it is") }
+        let bad = Cache::builder().max_capacity(MOST_ANSWERS).time_to_live(GOOD_FOR).build();
+        let strangers = Arc::new(Strangers::new(Time::monotonic()));
+        Self { reviews, audiences, good: Answers::new("asking whose token it is", GOOD_FOR), bad, strangers }
     }
 
-    /// Whose token this is.
-    pub(super) async fn caller(&self, bearer: &Bearer, deadline: Instant) -> Result<Caller, Error> {
-        let hash: [u8; 32] = Sha256::digest(bearer.text()).into();
-        let ask = async |until| {
-            let user = self.reviews.token(bearer.text(), &self.audiences, until).await?;
-            Ok(user.and_then(|user| principal(user, bearer)).map(Arc::new))
-        };
-        match self.answers.get(hash, deadline, ask).await? {
-            Some(principal) if !principal.has_expired(Timestamp::now()) => {
-                refuse_whom_nobody_can_act_for(&principal)?;
-                Ok(Caller::User(principal))
+    /// Whose token this is, which was shown on this connection; on none, if it is that of a stream that is open.
+    pub(super) async fn caller(
+        &self,
+        bearer: &Bearer,
+        standing: Option<&Standing>,
+        deadline: Instant,
+    ) -> Result<Caller, Error> {
+        let hash: Hash = Sha256::digest(bearer.text()).into();
+        if self.bad.contains_key(&hash) {
+            return Err(not_valid());
+        }
+        let ask = |until| self.ask(hash, bearer, standing, until);
+        let principal = self.good.get(hash, deadline, ask).await?;
+        if principal.has_expired(Timestamp::now()) {
+            return Err(not_valid());
+        }
+        Ok(Caller::User(principal))
+    }
+
+    async fn ask(
+        &self,
+        hash: Hash,
+        bearer: &Bearer,
+        standing: Option<&Standing>,
+        until: Instant,
+    ) -> Result<Arc<Principal>, Error> {
+        let question = self.strangers.question(hash, standing, until).await?;
+        match self.reviews.token(bearer.text(), &self.audiences, until).await {
+            Ok(user) => match user.and_then(|user| principal(user, bearer)) {
+                Some(principal) => {
+                    question.was_good();
+                    Ok(Arc::new(principal))
+                }
+                None => {
+                    question.was_bad();
+                    self.bad.insert(hash, ());
+                    Err(not_valid())
+                }
+            },
+            Err(error) => {
+                question.was_not_answered();
+                Err(error)
             }
-            _ => Err(unauthenticated("the token is not valid, or not for this service")),
         }
     }
 }
 
-/// Kubernetes lets nobody change a node in the name of these by constrained impersonation. They are told so before they have
-/// read anything, rather than at their first change.
-fn refuse_whom_nobody_can_act_for(user: &Principal) -> Result<(), Error> {
-    const MASTERS: &str = "system:masters";
-    let who = if user.groups.iter().any(|group| group == MASTERS) {
-        "members of system:masters"
-    } else if user.username.starts_with("system:node:") {
-        "nodes"
-    } else {
-        return Ok(());
-    };
-    Err(unauthenticated(format!("{who} can't act through nodeward: use a token of somebody else")))
+fn not_valid() -> Error {
+    unauthenticated("the token is not valid, or not for this service")
 }
 
 fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
@@ -122,6 +161,7 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
         username: user.username.filter(|name| !name.is_empty())?,
         // Kubernetes adds this one to whomever it lets in.
         groups: user.groups.unwrap_or_default().into_iter().filter(|group| group != "system:authenticated").collect(),
+        details: Details { uid: user.uid.unwrap_or_default(), extra: user.extra.unwrap_or_default() },
         credential: Credential::KubernetesToken,
         expires,
     })
@@ -129,7 +169,7 @@ fn principal(user: UserInfo, bearer: &Bearer) -> Option<Principal> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use http::HeaderValue;
 
@@ -164,32 +204,50 @@ mod tests {
 
     /// What is answered to a token that Kubernetes says is of this user.
     async fn of(username: &str, groups: &[&str]) -> Result<Caller, Error> {
-        let user = serde_json::json!({ "username": username, "groups": groups });
+        let extra = serde_json::json!({ "authentication.kubernetes.io/pod-name": ["backend-1"] });
+        let user = serde_json::json!({ "username": username, "groups": groups, "uid": "7", "extra": extra });
         let status = serde_json::json!({ "authenticated": true, "audiences": ["nodeward"], "user": user });
         let review = serde_json::json!({ "metadata": {}, "spec": {}, "status": status });
         let cluster = Cluster::new(Connection::answering(move |_, _| std::future::ready(review.clone())));
         let tokens = Tokens::new(cluster.reviews().clone(), vec!["nodeward".to_owned()]);
-        tokens.caller(&Bearer("token".into()), Instant::now() + Duration::from_secs(10)).await
+        tokens.caller(&Bearer("token".into()), None, Instant::now() + Duration::from_secs(10)).await
     }
 
     #[tokio::test]
     async fn a_token_is_the_users_that_kubernetes_says() {
         let Caller::User(user) = of("alice", &["a", "system:authenticated"]).await.unwrap() else { panic!() };
         assert_eq!((user.username.as_str(), user.groups.as_slice()), ("alice", ["a".to_owned()].as_slice()));
+        assert_eq!(user.details.uid, "7");
+        assert_eq!(user.details.extra["authentication.kubernetes.io/pod-name"], ["backend-1"]);
     }
 
     #[tokio::test]
-    async fn whom_nobody_can_act_for_is_told_so_at_the_door() {
-        for (username, groups) in [
-            ("alice", &["a", "system:masters"][..]),
-            ("system:node:worker-1", &["system:nodes"]),
-            ("system:node:", &[]),
-        ] {
-            let refused = of(username, groups).await;
-            let Err(Error::Unauthenticated { detail }) = refused else { panic!("{username}: {refused:?}") };
-            assert!(detail.contains("can't act through nodeward"), "{detail}");
+    async fn made_up_tokens_are_asked_about_only_so_often_and_a_good_one_gets_in_meanwhile() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let cluster = Cluster::new(Connection::answering(move |_, review: serde_json::Value| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let is_good = review["spec"]["token"] == "good";
+            let user = serde_json::json!({ "username": "alice" });
+            let status = serde_json::json!({ "authenticated": is_good, "audiences": ["nodeward"], "user": user });
+            std::future::ready(serde_json::json!({ "metadata": {}, "spec": {}, "status": status }))
+        }));
+        let tokens = Tokens::new(cluster.reviews().clone(), vec!["nodeward".to_owned()]);
+        let show = async |token: &str, standing: &Standing| {
+            tokens.caller(&Bearer(token.into()), Some(standing), Instant::now() + Duration::from_secs(10)).await
+        };
+        let [attacker, neighbour] = [(); 2].map(|()| Standing::new([192, 0, 2, 1].into()));
+        let mut refused = 0;
+        for number in 0..1000 {
+            let error = show(&format!("bad-{number}"), &attacker).await.unwrap_err();
+            refused += usize::from(matches!(error, Error::AuthenticationOverloaded { .. }));
         }
-        assert!(of("alice", &["system:nodes"]).await.is_ok());
+        assert!(refused > 800, "{refused} were refused");
+        assert_eq!(asked.load(Ordering::Relaxed), 1000 - refused);
+        // The same that was no good a moment ago is not asked about again.
+        assert!(matches!(show("bad-0", &attacker).await, Err(Error::Unauthenticated { .. })));
+        assert_eq!(asked.load(Ordering::Relaxed), 1000 - refused);
+        show("good", &neighbour).await.unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 use http::header::USER_AGENT;
@@ -16,6 +16,9 @@ use crate::error::Error;
 
 /// The longest text that is taken over from a header, in bytes.
 const MAX_TEXT: usize = 256;
+
+/// The longest filter that is taken over, in characters. No request holds one that is much longer.
+const MAX_SELECTION: usize = 4096;
 
 /// A call that changes something, from the request to the outcome. Clones are the same call.
 #[derive(Clone)]
@@ -75,7 +78,25 @@ impl AuditCall {
 
     /// What it asks for.
     pub fn asks(&self, asked: Asked) {
-        *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        *self.asked() = asked;
+    }
+
+    /// It is about all nodes that match these.
+    pub fn is_about_all(&self, filter: &str, label_selector: &str) {
+        let short = |text: &str| text.chars().take(MAX_SELECTION).collect();
+        let mut asked = self.asked();
+        (asked.filter, asked.label_selector) = (short(filter), short(label_selector));
+    }
+
+    /// The node that it is about has this uid.
+    pub fn is_about(&self, uid: &str) {
+        if let Some(object) = self.asked().object_ref.as_mut() {
+            object.uid = uid.to_owned();
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records that it is about to be carried out. Not before this has returned may anything be sent to Kubernetes; from
@@ -89,11 +110,11 @@ impl AuditCall {
     /// Records what came of it.
     pub async fn end(&self, outcome: Outcome, uid: &str) {
         let mut record = self.record(Stage::ResponseComplete, Some(outcome));
-        if let Some(object) = record.request.object_ref.as_mut() {
+        if let Some(object) = record.request.object_ref.as_mut().filter(|_| !uid.is_empty()) {
             object.uid = uid.to_owned();
         }
-        if let Err(error) = self.0.auditor.write(&record).await {
-            // The intent is on record, and the next start finds that its outcome is not.
+        if let Err(error) = self.0.auditor.write_in_the_end(record).await {
+            // It is written later; or, if the server ends before that, the next start finds the intent without it.
             tracing::error!(%error, audit_id = %self.0.id, "the outcome of a change could not be recorded");
         }
     }
@@ -116,7 +137,7 @@ impl AuditCall {
             user_agent: inner.user_agent.clone(),
             request_received_timestamp: inner.received,
             stage_timestamp: Timestamp::now(),
-            request: inner.asked.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            request: self.asked().clone(),
             trace_id: inner.trace_id.clone(),
             response_status,
         }

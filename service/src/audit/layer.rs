@@ -62,7 +62,7 @@ where
         let caller = request.extensions().get::<Caller>();
         let call = caller.filter(|_| mutates).map(|caller| {
             let source = request.extensions().get::<Peer>().map(Peer::address);
-            let trace_id = telemetry::trace_id();
+            let trace_id = telemetry::trace().map(|(trace, _)| trace.to_string()).unwrap_or_default();
             AuditCall::new(self.auditor.clone(), path, caller, source, request.headers(), trace_id)
         });
         let Some(call) = call else { return Box::pin(self.inner.call(request)) };

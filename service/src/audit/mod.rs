@@ -1,82 +1,200 @@
 //! Who changed what, when, why, and with which result: the audit record of every change.
 //!
 //! A change is carried out only after its intent is on the disk; its outcome follows. What is refused before it comes to
-//! that is recorded too. The log itself, its chain of hashes and its signatures are `nodeward-audit-log`'s.
+//! that is recorded too. If the server crashes in between, the next one records that the outcome is unknown, and then what
+//! the cluster shows of it. The log itself, its chain of hashes and its signatures are `nodeward-audit-log`'s; copies of
+//! records and checkpoints may be sent elsewhere, which nothing waits for.
 
 mod call;
+mod copy;
 mod layer;
+mod metrics;
 mod options;
+pub mod query;
 mod record;
+mod settle;
 mod unsettled;
+mod upkeep;
+mod verdict;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use anyhow::Context;
-use nodeward_audit_log::{AuditLog, Options, Record};
+use nodeward_audit_log::{AppendError, AuditLog, Record};
+use uuid::Uuid;
 
+use self::metrics::Metrics;
+use self::unsettled::Unsettled;
+use self::upkeep::Upkeep;
+use self::verdict::Verdict;
 use crate::error::Error;
+use crate::telemetry::{self, Copies};
 
 pub use call::{AuditCall, Outcome};
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
 pub use record::{Asked, AuditRecord, ObjectRef, ResponseStatus, Stage, User};
 
+/// How many outcomes may wait for the log to be writable again. Those beyond are unknown at the next start.
+const MOST_LATE: usize = 4096;
+
 /// Keeps the records.
 #[derive(Clone)]
-pub struct Auditor(Arc<Sink>);
+pub struct Auditor(Arc<Inner>);
 
-enum Sink {
-    /// For development.
-    Nowhere,
-    Log(AuditLog),
+struct Inner {
+    /// None for development.
+    log: Option<AuditLog>,
+    metrics: Metrics,
+    /// Who sends copies elsewhere, if that is asked for.
+    copies: Option<Copies>,
+    upkeep: Upkeep,
+    /// What an earlier server has left open.
+    unsettled: Mutex<Vec<Unsettled>>,
+    /// Outcomes that could not be written.
+    late: Mutex<Vec<AuditRecord>>,
+    /// Held by whoever writes them.
+    writing_late: tokio::sync::Mutex<()>,
 }
 
 impl Auditor {
     /// Opens the log, as the options say.
     pub async fn open(options: &AuditOptions) -> anyhow::Result<Self> {
-        let dir = match (&options.audit_dir, options.no_audit) {
-            (Some(dir), _) => dir,
-            (None, true) => return Ok(Self(Arc::new(Sink::Nowhere))),
-            (None, false) => anyhow::bail!("say where audit records are kept: --audit-dir DIR, or --no-audit"),
+        let Some(log) = options.log()? else { return Ok(Self::with(None, None, options, Vec::new())) };
+        let copies = match (options.audit_otlp, telemetry::copies()) {
+            (true, None) => anyhow::bail!("--audit-otlp sends copies to the endpoint that --otlp-endpoint names"),
+            (true, copies) => copies,
+            (false, _) => None,
         };
-        let key = options.audit_key.clone().unwrap_or_else(|| dir.with_file_name("audit-key.pem"));
-        let log = AuditLog::open(Options::new(dir, key)).await.context("the audit log can't be opened")?;
-        tracing::info!(dir = %dir.display(), position = %log.position(), key = %log.public_key(), "keeping audit records");
-        let auditor = Self(Arc::new(Sink::Log(log.clone())));
-        auditor.settle(log).await?;
+        let log = AuditLog::open(log).await.context("the audit log can't be opened")?;
+        let (dir, position) = (log.dir().display(), log.position());
+        tracing::info!(%dir, %position, key = %log.public_key(), "keeping audit records");
+        let reading = log.clone();
+        let open = tokio::task::spawn_blocking(move || unsettled::find(&reading)).await?;
+        let open = open.context("the audit log can't be read")?;
+        let auditor = Self::with(Some(log), copies, options, open);
+        metrics::observe(&auditor.0);
+        if let Err(error) = auditor.note_unknown().await {
+            // Reads go on without the log, and changes once it can be written.
+            tracing::error!(%error, "that the outcomes of changes are unknown can't be recorded yet");
+        }
         Ok(auditor)
+    }
+
+    /// Reads the log. None if nothing is kept.
+    pub fn reader(&self) -> Option<query::AuditReader> {
+        self.log().map(|log| query::AuditReader::new(log.clone()))
+    }
+
+    fn with(log: Option<AuditLog>, copies: Option<Copies>, options: &AuditOptions, open: Vec<Unsettled>) -> Self {
+        Self(Arc::new(Inner {
+            log,
+            metrics: Metrics::new(&telemetry::meter()),
+            copies,
+            upkeep: Upkeep::new(options.retention()),
+            unsettled: Mutex::new(open),
+            late: Mutex::default(),
+            writing_late: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Keeps nothing.
     #[cfg(test)]
     pub(crate) fn nowhere() -> Self {
-        Self(Arc::new(Sink::Nowhere))
+        Self::with(None, None, &AuditOptions::default(), Vec::new())
     }
 
     /// Records that the outcome of what an earlier server began is unknown.
-    async fn settle(&self, log: AuditLog) -> anyhow::Result<()> {
-        let outcomes = tokio::task::spawn_blocking(move || unsettled::outcomes(&log)).await?;
-        for outcome in outcomes.context("the audit log can't be read")? {
-            tracing::warn!(audit_id = %outcome.audit_id, rpc = outcome.rpc, "the outcome of a change is unknown");
-            self.write(&outcome).await?;
+    async fn note_unknown(&self) -> Result<(), Error> {
+        let open: Vec<Unsettled> = self.unsettled().clone();
+        for Unsettled { intent, sequence, .. } in open.iter().filter(|open| !open.is_noted) {
+            tracing::warn!(audit_id = %intent.audit_id, rpc = intent.rpc, "the outcome of a change is unknown");
+            let status = Verdict::Open(String::new()).status();
+            self.write(&unsettled::outcome(intent, Stage::ResponseComplete, status)).await?;
+            self.unsettled().iter_mut().filter(|open| open.sequence == *sequence).for_each(|open| open.is_noted = true);
         }
         Ok(())
     }
 
+    /// What an earlier server has left open, and nothing has settled yet.
+    fn unsettled(&self) -> MutexGuard<'_, Vec<Unsettled>> {
+        self.0.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This change is open no more.
+    fn is_settled(&self, audit_id: Uuid) {
+        self.unsettled().retain(|open| open.intent.audit_id != audit_id);
+    }
+
+    fn log(&self) -> Option<&AuditLog> {
+        self.0.log.as_ref()
+    }
+
     /// Writes a record. It is on the disk when this returns.
     async fn write(&self, record: &AuditRecord) -> Result<(), Error> {
-        let Sink::Log(log) = &*self.0 else { return Ok(()) };
-        let unavailable = |error: &dyn std::fmt::Display| Error::AuditUnavailable { detail: error.to_string() };
-        let record = Record::new(record).map_err(|error| unavailable(&error))?;
-        log.append(record).await.map(drop).map_err(|error| unavailable(&error))
+        let written = self.append(record).await;
+        if written.is_ok() && !self.late().is_empty() {
+            // In a task of its own: whoever waits for this record may leave.
+            let auditor = self.clone();
+            tokio::spawn(async move { auditor.write_late().await });
+        }
+        written
+    }
+
+    /// Writes an outcome now, or as soon as the log can be written again.
+    async fn write_in_the_end(&self, record: AuditRecord) -> Result<(), Error> {
+        let written = self.write(&record).await;
+        if written.is_err() {
+            let mut late = self.late();
+            if late.len() < MOST_LATE {
+                late.push(record);
+            }
+        }
+        written
+    }
+
+    async fn write_late(&self) {
+        let _alone = self.0.writing_late.lock().await;
+        let mut late = std::mem::take(&mut *self.late()).into_iter();
+        while let Some(record) = late.next() {
+            if self.append(&record).await.is_err() {
+                self.late().extend(std::iter::once(record).chain(late));
+                return;
+            }
+        }
+    }
+
+    fn late(&self) -> MutexGuard<'_, Vec<AuditRecord>> {
+        self.0.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn append(&self, record: &AuditRecord) -> Result<(), Error> {
+        let Some(log) = self.log() else { return Ok(()) };
+        let begun = Instant::now();
+        let json = Record::new(record).map_err(|error| self.failed("other", &error))?;
+        let copy = self.0.copies.is_some().then(|| json.json().to_owned());
+        log.append(json).await.map_err(|error| self.failed(metrics::kind(&error), &error))?;
+        self.0.metrics.appended(begun.elapsed());
+        if let (Some(copies), Some(json)) = (&self.0.copies, copy) {
+            copies.send(copy::of_record(record, json));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, kind: &'static str, error: &dyn std::fmt::Display) -> Error {
+        self.0.metrics.failed(kind);
+        Error::AuditUnavailable { detail: error.to_string() }
     }
 
     /// Ends the log in good order.
     pub async fn close(&self) {
-        if let Sink::Log(log) = &*self.0
-            && let Err(error) = log.clone().close().await
-        {
-            tracing::warn!(%error, "the audit log did not end in good order");
+        let Some(log) = self.log() else { return };
+        self.write_late().await;
+        match log.clone().close().await {
+            // By another clone.
+            Ok(_) | Err(AppendError::Closed) => self.hand_out_checkpoint(),
+            Err(error) => tracing::warn!(%error, "the audit log did not end in good order"),
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Stage {
     RequestReceived,
     /// It has ended: the outcome.
     ResponseComplete,
+    /// Its outcome was unknown, since the server had crashed: what the cluster says of it, if that can be told.
+    Settled,
 }
 
 /// Who called.
@@ -80,6 +82,12 @@ pub struct Asked {
     /// Whether it is only tried.
     #[serde(default)]
     pub dry_run: bool,
+    /// Which nodes it is about, if it is about those that match: a filter.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub filter: String,
+    /// The same as a label selector.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label_selector: String,
 }
 
 /// A node.
@@ -112,6 +120,9 @@ pub struct ResponseStatus {
     /// The fields that changed, as they are now: a merge patch.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub after: Value,
+    /// What an outcome was concluded from that was unknown at first.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub evidence: String,
     /// The nodes that were deleted, if there were several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,

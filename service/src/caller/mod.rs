@@ -3,6 +3,7 @@
 mod permission;
 mod service_account;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -26,10 +27,22 @@ pub struct Principal {
     pub username: String,
     /// The groups, without those that Kubernetes adds itself.
     pub groups: Vec<String>,
+    /// What Kubernetes knows of them besides.
+    pub details: Details,
     /// How they have shown who they are.
     pub credential: Credential,
     /// When the credential ends, if it does.
     pub expires: Option<Timestamp>,
+}
+
+/// What Kubernetes tells of the owner of a token beside name and groups, for authorizers that decide by it. Certificates and
+/// the tokens of other issuers say nothing of the kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Details {
+    /// Tells the user from others that had the same name. Empty if that is not known.
+    pub uid: String,
+    /// For example the pod that a token is bound to, and the token's id.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// How a user has shown who they are.

@@ -11,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::WriteAs;
+use super::mutate::LedgerOptions;
 use super::store::StoreOptions;
 use crate::telemetry::KubeTraceLayer;
 
@@ -41,6 +42,10 @@ pub struct ClusterOptions {
     #[arg(long, env = "NODEWARD_WRITE_AS", value_name = "WHO", value_enum, default_value_t)]
     pub write_as: WriteAs,
 
+    /// How many creations and deletions are remembered.
+    #[command(flatten)]
+    pub ledger: LedgerOptions,
+
     /// What is kept of it in memory.
     #[command(flatten)]
     pub store: StoreOptions,
@@ -53,6 +58,7 @@ pub struct Connection {
     /// Of the server's own objects there.
     pub(super) namespace: String,
     pub(super) write_as: WriteAs,
+    pub(super) ledger: LedgerOptions,
     pub(super) store: StoreOptions,
 }
 
@@ -65,7 +71,8 @@ impl Connection {
         };
         let client = Client::new(tower::service_fn(refuse), "default");
         let namespace = "default".to_owned();
-        Self { client, namespace, write_as: WriteAs::default(), store: StoreOptions::default() }
+        let (ledger, store) = (LedgerOptions::default(), StoreOptions::default());
+        Self { client, namespace, write_as: WriteAs::default(), ledger, store }
     }
 
     /// A connection to a cluster of which nothing is known but what `answer` says to each request, and how long it takes.
@@ -97,6 +104,7 @@ impl Connection {
             client: client.with_layer(&layer).build(),
             namespace,
             write_as: options.write_as,
+            ledger: options.ledger,
             store: options.store,
         })
     }

@@ -1,4 +1,5 @@
-//! From Kubernetes' errors to nodeward's: by status code, reason and causes, never by the text of a message.
+//! From Kubernetes' errors to nodeward's: by status code, reason and causes, never by the text of a message, but for one that
+//! comes with nothing else.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,6 +11,10 @@ use crate::node::{Violation, Violations};
 
 /// When to try again if Kubernetes did not say.
 const DEFAULT_RETRY: Duration = Duration::from_secs(1);
+
+/// What the apiserver passes on as a failure of its own when an object is too large for etcd (ErrRequestTooLarge in etcd's
+/// api/v3rpc/rpctypes), or too large even to be sent there (grpc-go's stream.go).
+const TOO_LARGE: [&str; 2] = ["etcdserver: request is too large", "trying to send message larger than max"];
 
 /// What a failed call means, whatever it was about. Calls that know more (which node, which patch) look at the
 /// status before they come here.
@@ -71,7 +76,8 @@ fn from_status(status: Status) -> Error {
         }
         403 => Error::Denied { message: status.message },
         404 => Error::Internal { detail: status.message },
-        413 => Error::Invalid(Violation::new("", "the object is too large for Kubernetes: send less").into()),
+        413 => too_large(),
+        500 if TOO_LARGE.iter().any(|words| status.message.contains(words)) => too_large(),
         415 | 422 => Error::Invalid(violations(status)),
         429 => Error::Throttled { retry_after: retry_after(&status) },
         // Also what a webhook that does not answer, or etcd while it elects a leader, make of a request.
@@ -79,6 +85,15 @@ fn from_status(status: Status) -> Error {
         409 => Error::Conflict { node: status.details.map(|details| details.name).unwrap_or_default() },
         _ => Error::Internal { detail: format!("{} ({})", status.message, status.reason) },
     }
+}
+
+/// Whether the apiserver has failed and has no reason for it: an error that it does not know as one of its own.
+pub(super) fn is_unexplained(status: &Status) -> bool {
+    status.code == 500 && status.reason.is_empty()
+}
+
+fn too_large() -> Error {
+    Violation::new("", "the object is too large for Kubernetes: send less").into()
 }
 
 /// Kubernetes names the bad fields of a 422 in the causes.
@@ -186,6 +201,15 @@ mod tests {
         ];
         for (code, reason) in failures {
             assert!(matches!(meaning(answer(code, reason)), Error::Unreachable { .. }));
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_too_large_is_no_failure_of_kubernetes() {
+        let words = |words: &str| Status { message: format!("rpc error: {words} (3 vs. 2)"), ..answer(500, "") };
+        for status in [answer(413, "RequestEntityTooLarge"), words(TOO_LARGE[0]), words(TOO_LARGE[1])] {
+            let Error::Invalid(Violations(violations)) = meaning(status) else { panic!() };
+            assert!(violations[0].description.contains("too large"), "{violations:?}");
         }
     }
 

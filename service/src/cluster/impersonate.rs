@@ -2,15 +2,16 @@
 
 use http::{HeaderName, HeaderValue, Request};
 
-use crate::caller::Caller;
+use crate::caller::Principal;
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
 const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 
-/// Sends a request in the caller's name. A service account's groups are not named: Kubernetes knows them by its name, and
+/// Sends a request in a user's name. Uids and extra values are not named, for which the server would need a right to any, and
+/// with which no service account can be impersonated: an authorizer that decides by them has been asked before
+/// (`cluster::review`). A service account's groups are not named: Kubernetes knows them by its name, and
 /// constrained impersonation refuses them (serviceAccountImpersonationMode in apiserver's endpoints/filters/impersonation).
-pub(super) fn impersonate<B>(caller: &Caller, request: &mut Request<B>) -> kube::Result<()> {
-    let Caller::User(user) = caller else { return Ok(()) };
+pub(super) fn impersonate<B>(user: &Principal, request: &mut Request<B>) -> kube::Result<()> {
     let value = |text: &str| {
         HeaderValue::try_from(text)
             .map_err(|error| kube::Error::BuildRequest(kube::core::request::Error::BuildRequest(error.into())))
@@ -28,17 +29,18 @@ pub(super) fn impersonate<B>(caller: &Caller, request: &mut Request<B>) -> kube:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::{Credential, Principal};
+    use crate::caller::{Credential, Details};
 
     fn headers(username: &str, groups: &[&str]) -> Vec<(String, String)> {
         let principal = Principal {
             username: username.to_owned(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            details: Details::default(),
             credential: Credential::Certificate,
             expires: None,
         };
         let mut request = Request::new(());
-        impersonate(&Caller::User(principal.into()), &mut request).unwrap();
+        impersonate(&principal, &mut request).unwrap();
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }
@@ -65,9 +67,10 @@ mod tests {
         let principal = Principal {
             username: "a\nb".to_owned(),
             groups: Vec::new(),
+            details: Details::default(),
             credential: Credential::Certificate,
             expires: None,
         };
-        assert!(impersonate(&Caller::User(principal.into()), &mut Request::new(())).is_err());
+        assert!(impersonate(&principal, &mut Request::new(())).is_err());
     }
 }

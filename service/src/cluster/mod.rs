@@ -30,10 +30,10 @@ use crate::error::Error;
 
 pub use connect::{ClusterOptions, Connection};
 pub use review::Reviews;
-pub use write_as::WriteAs;
+pub use write_as::{WriteAs, WritesAs};
 
 /// How often old requests are forgotten.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The cluster: its nodes in memory, and the ways to read and change them in Kubernetes.
 #[derive(Clone)]
@@ -52,10 +52,10 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster behind this connection. Nothing is read before `run`.
     pub fn new(connection: Connection) -> Self {
-        let Connection { client, namespace, write_as, store } = connection;
+        let Connection { client, namespace, write_as, ledger, store } = connection;
         let impersonation = Impersonation::new(write_as);
         let store = store::Store::new(store);
-        let mutator = mutate::Mutator::new(client.clone(), &namespace, store.clone(), impersonation.clone());
+        let mutator = mutate::Mutator::new(client.clone(), &namespace, ledger, store.clone());
         let reviews = Reviews::new(client.clone());
         let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone()).into();
         let observer = observe::Observer::new(client.clone()).into();
@@ -101,9 +101,9 @@ impl Cluster {
         &self.reviews
     }
 
-    /// Whether changes are sent in the caller's name. Where they are not, the caller's right must be asked for each time.
-    pub fn writes_as_caller(&self) -> bool {
-        self.impersonation.is_as_caller()
+    /// In whose name changes are sent that begin now. In the server's, the caller's right must be asked for each time.
+    pub fn writes_as(&self) -> WritesAs {
+        self.impersonation.writes_as()
     }
 
     /// Finds out in whose name changes are to be sent, however long that takes.
@@ -143,7 +143,7 @@ impl Cluster {
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             if let Err(error) = self.mutator.forget_old_requests().await {
-                tracing::warn!(%error, "could not forget old requests, trying again in an hour");
+                tracing::warn!(%error, "could not forget old requests, trying again soon");
             }
         }
     }

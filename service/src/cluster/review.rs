@@ -55,6 +55,8 @@ impl Reviews {
         let spec = SubjectAccessReviewSpec {
             user: Some(user.username.clone()),
             groups: Some(groups_in_kubernetes(user)),
+            uid: Some(user.details.uid.clone()).filter(|uid| !uid.is_empty()),
+            extra: Some(user.details.extra.clone()).filter(|extra| !extra.is_empty()),
             resource_attributes: Some(ResourceAttributes { namespace, ..attributes(permission) }),
             ..SubjectAccessReviewSpec::default()
         };

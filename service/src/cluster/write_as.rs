@@ -3,7 +3,7 @@
 //! In the caller's, where Kubernetes knows constrained impersonation (KEP-5284, on by default since 1.36): then its own
 //! authorizer decides, and the server needs no right to change anything. Older clusters know only impersonation without
 //! bounds, which no server should have: there changes are sent in the server's name, once a SubjectAccessReview has said
-//! that the caller may.
+//! that the caller may. The same is done where it is known and turned off (`ConstrainedImpersonation=false`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +11,13 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use clap::ValueEnum;
+use http::Request;
+use http::header::CONTENT_TYPE;
 use kube::Client;
+use kube::core::Status;
 
-use crate::telemetry::names;
+use crate::caller::{Caller, Principal};
+use crate::telemetry::{self, names};
 
 /// The first minor version of Kubernetes 1 that has it on by default.
 const FIRST_MINOR: u32 = 36;
@@ -30,6 +34,25 @@ pub enum WriteAs {
     Server,
 }
 
+/// In whose name a change is sent. It is decided once for each: what was authorized for the one is never sent as the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WritesAs {
+    /// In the caller's, by impersonation.
+    Caller,
+    /// In the server's own.
+    Server,
+}
+
+impl WritesAs {
+    /// Whom a change of this caller is sent in the name of, if not in the server's own.
+    pub(super) fn impersonated(self, caller: &Caller) -> Option<&Principal> {
+        match (caller, self) {
+            (Caller::User(user), Self::Caller) => Some(user),
+            _ => None,
+        }
+    }
+}
+
 /// What is known of it.
 #[derive(Clone)]
 pub(super) struct Impersonation {
@@ -43,34 +66,67 @@ impl Impersonation {
         Self { option, as_caller: Arc::new(AtomicBool::new(option != WriteAs::Server)) }
     }
 
-    /// Whether changes are sent in the caller's name.
-    pub(super) fn is_as_caller(&self) -> bool {
-        self.as_caller.load(Ordering::Relaxed)
+    /// In whose name changes are sent that begin now.
+    pub(super) fn writes_as(&self) -> WritesAs {
+        if self.as_caller.load(Ordering::Relaxed) { WritesAs::Caller } else { WritesAs::Server }
     }
 
     /// Finds out what the cluster knows, however long that takes.
     pub(super) async fn find_out(&self, client: &Client) {
         if self.option == WriteAs::Auto {
             let delays = ExponentialBuilder::default().with_max_delay(Duration::from_secs(30)).without_max_times();
-            let ask = async || client.apiserver_version().await;
-            let Ok(version) = ask.retry(delays.with_jitter()).await else { return };
-            let is_known = knows_constrained_impersonation(&version.major, &version.minor);
-            self.as_caller.store(is_known, Ordering::Relaxed);
-            if !is_known {
+            let ask = async || reason_to_write_as_server(client).await;
+            let Ok(reason) = ask.retry(delays.with_jitter()).await else { return };
+            self.as_caller.store(reason.is_none(), Ordering::Relaxed);
+            if let Some(reason) = reason {
                 tracing::warn!(
-                    version = version.git_version,
-                    "this Kubernetes knows no constrained impersonation: changes are sent in the server's own name, after a \
-                     SubjectAccessReview"
+                    reason,
+                    "changes are sent in the server's own name, after a SubjectAccessReview: there is no constrained \
+                     impersonation"
                 );
             }
         }
-        let meter = opentelemetry::global::meter(names::METER);
+        let meter = telemetry::meter();
         let gauge = meter.u64_gauge(names::IMPERSONATION);
         gauge
             .with_description("1 if changes are sent in the caller's name, 0 if in the server's")
             .build()
-            .record(self.is_as_caller().into(), &[]);
+            .record((self.writes_as() == WritesAs::Caller).into(), &[]);
     }
+}
+
+/// Why there is no constrained impersonation in this cluster, if there is none.
+async fn reason_to_write_as_server(client: &Client) -> kube::Result<Option<String>> {
+    let version = client.apiserver_version().await?;
+    if !knows_constrained_impersonation(&version.major, &version.minor) {
+        return Ok(Some(format!("Kubernetes {} does not know it", version.git_version)));
+    }
+    let is_on = is_constrained(client).await?;
+    Ok((!is_on).then(|| "it is turned off".to_owned()))
+}
+
+/// Whether impersonation is constrained, found out by a dry change in the name of somebody who may not do it: with the bounds,
+/// that or the bounds are what it fails at; without them the server lacks the right to impersonate anybody.
+async fn is_constrained(client: &Client) -> kube::Result<bool> {
+    let request = Request::patch("/api/v1/nodes/nodeward-probe?dryRun=All")
+        .header("impersonate-user", "nodeward:probe")
+        .header(CONTENT_TYPE, "application/merge-patch+json")
+        .body(b"{}".to_vec());
+    let request =
+        request.map_err(|error| kube::Error::BuildRequest(kube::core::request::Error::BuildRequest(error)))?;
+    match client.request::<serde_json::Value>(request).await {
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(!is_about_unbounded(&status)),
+        // Whoever it was, they could have done it.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(true),
+        Err(error) => Err(error),
+        Ok(_) => Ok(true),
+    }
+}
+
+/// Whether it is the right to impersonate that is missing, of which there is one for all users (WithImpersonation in
+/// apiserver's endpoints/filters/impersonation). With bounds it is in the group `authentication.k8s.io`.
+fn is_about_unbounded(status: &Status) -> bool {
+    status.details.as_ref().is_some_and(|details| details.kind == "users" && details.group.is_empty())
 }
 
 /// A minor version may have a suffix: `36+`.
@@ -101,9 +157,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_version_of_the_cluster_says_in_whose_name() {
-        for (minor, option, as_caller) in
-            [("35", WriteAs::Auto, false), ("36", WriteAs::Auto, true), ("35", WriteAs::Caller, true)]
-        {
+        for (minor, option, writes_as) in [
+            ("35", WriteAs::Auto, WritesAs::Server),
+            ("36", WriteAs::Auto, WritesAs::Caller),
+            ("35", WriteAs::Caller, WritesAs::Caller),
+        ] {
             let version = serde_json::json!({
                 "major": "1", "minor": minor, "gitVersion": "", "gitCommit": "", "gitTreeState": "", "buildDate": "",
                 "goVersion": "", "compiler": "", "platform": "",
@@ -111,14 +169,26 @@ mod tests {
             let cluster = Connection::answering(move |_, _| std::future::ready(version.clone()));
             let impersonation = Impersonation::new(option);
             impersonation.find_out(&cluster.client).await;
-            assert_eq!(impersonation.is_as_caller(), as_caller, "{option:?} on 1.{minor}");
+            assert_eq!(impersonation.writes_as(), writes_as, "{option:?} on 1.{minor}");
         }
     }
 
     #[test]
+    fn a_missing_right_to_impersonate_without_bounds_is_told_from_others() {
+        let lacks = |group: &str, kind: &str| {
+            let details = serde_json::json!({ "name": "x", "group": group, "kind": kind });
+            let status =
+                serde_json::json!({ "status": "Failure", "reason": "Forbidden", "code": 403, "details": details });
+            is_about_unbounded(&serde_json::from_value(status).unwrap())
+        };
+        assert!(lacks("", "users"));
+        assert!(!lacks("authentication.k8s.io", "users") && !lacks("", "nodes"));
+    }
+
+    #[test]
     fn nothing_is_sent_in_the_servers_name_unless_that_is_asked_for_or_found_out() {
-        assert!(Impersonation::new(WriteAs::Auto).is_as_caller());
-        assert!(Impersonation::new(WriteAs::Caller).is_as_caller());
-        assert!(!Impersonation::new(WriteAs::Server).is_as_caller());
+        assert_eq!(Impersonation::new(WriteAs::Auto).writes_as(), WritesAs::Caller);
+        assert_eq!(Impersonation::new(WriteAs::Caller).writes_as(), WritesAs::Caller);
+        assert_eq!(Impersonation::new(WriteAs::Server).writes_as(), WritesAs::Server);
     }
 }

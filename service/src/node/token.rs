@@ -27,6 +27,11 @@ impl QueryHash {
         let (head, _) = digest.split_at(8);
         Self(head.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
+
+    /// The hash as tokens carry it.
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
 }
 
 /// Where a list goes on: after the node of this name.
@@ -47,7 +52,7 @@ impl PageToken {
 
     /// The text for the client.
     pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.encode_to_vec())
+        encode(self)
     }
 
     /// The token in this text, if it is one of this query.
@@ -110,7 +115,7 @@ impl ResumeToken {
 
     /// The text for the client.
     pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.encode_to_vec())
+        encode(self)
     }
 
     /// The token in this text, if it is one of this query.
@@ -119,7 +124,13 @@ impl ResumeToken {
     }
 }
 
-fn decode<T: Message + Default>(text: &str) -> Option<T> {
+/// The text of a token.
+pub(crate) fn encode(token: &impl Message) -> String {
+    URL_SAFE_NO_PAD.encode(token.encode_to_vec())
+}
+
+/// The token in a text, of whichever query.
+pub(crate) fn decode<T: Message + Default>(text: &str) -> Option<T> {
     if text.len() > MAX_LENGTH {
         return None;
     }

@@ -9,5 +9,5 @@ mod record;
 
 pub use record::{
     Cancel, Cordon, CordonState, Drain, NodeIdentity, NodeOperation, OperationFailure, OperationSpec, OperationStatus,
-    PodRecord, PodState, Requester, State,
+    Requester, State,
 };

@@ -1,12 +1,15 @@
 //! The custom resource of an operation.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::caller::{Caller, Credential, Principal};
+use crate::caller::{Caller, Credential, Details, Principal};
+use crate::drain::PodProgress;
 
 /// What is to be done. Written when it is asked for; only `cancel` is written later.
 #[derive(Clone, Debug, Default, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -79,6 +82,12 @@ pub struct Requester {
     /// The groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// Their uid, if Kubernetes has said one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// What else Kubernetes has said of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra: BTreeMap<String, Vec<String>>,
     /// How they showed who they are.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub credential: String,
@@ -126,7 +135,7 @@ pub struct OperationStatus {
     pub cordon: Cordon,
     /// The pods that it has to do with, each where it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub pods: Vec<PodRecord>,
+    pub pods: Vec<PodProgress>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<OperationFailure>,
@@ -188,55 +197,6 @@ pub enum CordonState {
     Released,
 }
 
-/// Where a pod is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodRecord {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-    /// Where it is.
-    pub state: PodState,
-    /// The number of the event that this was the news of.
-    pub sequence: i64,
-    /// Since when.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<Timestamp>,
-    /// How often its removal was tried.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub attempt: i32,
-    /// When it is tried again at the latest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_attempt_time: Option<Timestamp>,
-    /// What keeps it.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    #[schemars(schema_with = "any_object")]
-    pub blocker: Value,
-}
-
-/// Where a pod is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum PodState {
-    /// Its turn has not come.
-    #[default]
-    Pending,
-    /// It is being evicted or deleted.
-    Removing,
-    /// Something keeps it from being removed.
-    Blocked,
-    /// It is ending.
-    Terminating,
-    /// It is gone.
-    Gone,
-    /// It stays.
-    Kept,
-    /// It is left, and the operation is over.
-    Failed,
-}
-
 /// Why an operation failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationFailure {
@@ -263,6 +223,8 @@ impl Requester {
             Caller::User(principal) => Self {
                 username: principal.username.clone(),
                 groups: principal.groups.clone(),
+                uid: principal.details.uid.clone(),
+                extra: principal.details.extra.clone(),
                 credential: principal.credential.as_str().to_owned(),
             },
         }
@@ -276,12 +238,9 @@ impl Requester {
         }
         let (username, groups) = (self.username.clone(), self.groups.clone());
         let credential = Credential::named(&self.credential).unwrap_or(Credential::Certificate);
-        Caller::User(Principal { username, groups, credential, expires: None }.into())
+        let details = Details { uid: self.uid.clone(), extra: self.extra.clone() };
+        Caller::User(Principal { username, groups, details, credential, expires: None }.into())
     }
-}
-
-fn is_zero(number: &i32) -> bool {
-    *number == 0
 }
 
 /// An object that only nodeward looks into.
@@ -316,6 +275,10 @@ mod tests {
         let principal = Principal {
             username: "alice".to_owned(),
             groups: vec!["fleet".to_owned()],
+            details: Details {
+                uid: "u".to_owned(),
+                extra: [("example.com/pod".to_owned(), vec!["backend".to_owned()])].into(),
+            },
             credential: Credential::OidcToken,
             expires: None,
         };

@@ -15,6 +15,7 @@ use super::rights;
 use crate::access::{CallPermit, Session};
 use crate::audit::{self, AuditCall};
 use crate::caller::Permission;
+use crate::cluster::WritesAs;
 use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, PatchFormat, Propagation, Subresource};
 use crate::error::Error;
 use crate::node::query::Selection;
@@ -26,7 +27,7 @@ pub(super) async fn create(
     rpc: &NodeRpc,
     request: Request<v1::CreateNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (call, request, mut violations) = begin(request)?;
+    let (call, request, mut violations) = begin(rpc, request)?;
     let name = violations.take(NodeName::from_id(&request.node_id, "node_id"));
     let node = match &request.node {
         // Its name is in node_id; what stands in the node is ignored, as all that is output only.
@@ -38,17 +39,40 @@ pub(super) async fn create(
     };
     let (Some(name), Some(node)) = (name, node) else { return Err(violations.into()) };
     violations.or(())?;
+    let session = call.session.clone();
     carry_out(rpc, call, rights::CREATE_NODE.on_all(), name, |mutator, mutation, name| async move {
-        mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))
+        let created = mutator.create(&mutation, name.as_str(), node).await.map_err(in_field("node"))?;
+        match created.outcome {
+            Outcome::Replayed => as_creator_may_know(&session, &mutation, name, created).await,
+            _ => Ok(created),
+        }
     })
     .await
+}
+
+/// A node that was created before may have changed since: who may not read it learns only that it is there.
+async fn as_creator_may_know(
+    session: &Session,
+    mutation: &Mutation,
+    name: NodeName,
+    created: Changed,
+) -> Result<Changed, Error> {
+    match session.require(rights::GET_NODE.on(name.as_str()), mutation.deadline).await {
+        Err(Error::AccessDenied { .. }) => {
+            let mut node = Node::default();
+            node.metadata.name = created.node.metadata.name;
+            node.metadata.uid = created.node.metadata.uid;
+            Ok(Changed { node, ..created })
+        }
+        answer => answer.map(|()| created),
+    }
 }
 
 pub(super) async fn update(
     rpc: &NodeRpc,
     request: Request<v1::UpdateNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (call, request, violations) = begin(request)?;
+    let (call, request, violations) = begin(rpc, request)?;
     let mask = request.update_mask.as_ref();
     update_fields(rpc, call, violations, request.node.as_ref(), mask, Target::Node).await
 }
@@ -57,7 +81,7 @@ pub(super) async fn update_status(
     rpc: &NodeRpc,
     request: Request<v1::UpdateNodeStatusRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (call, request, violations) = begin(request)?;
+    let (call, request, violations) = begin(rpc, request)?;
     let mask = request.update_mask.as_ref();
     update_fields(rpc, call, violations, request.node.as_ref(), mask, Target::Status).await
 }
@@ -91,12 +115,12 @@ async fn update_fields(
 }
 
 pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>) -> Result<Response<v1::Node>, Error> {
-    let (call, request, mut violations) = begin(request)?;
+    let (call, request, mut violations) = begin(rpc, request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let patch = parse_patch(&request, &mut violations);
     let (Some(name), Some(mut patch)) = (name, patch) else { return Err(violations.into()) };
     violations.or(())?;
-    if matches!(patch.format, PatchFormat::Apply { .. }) && !rpc.cluster.writes_as_caller() {
+    if matches!(patch.format, PatchFormat::Apply { .. }) && call.mutation.writes_as == WritesAs::Server {
         // Kubernetes would ask whether the server may.
         let may_create = call.session.require_now(rights::CREATE_NODE.on_all(), call.mutation.deadline).await;
         patch.may_create = match may_create {
@@ -115,7 +139,7 @@ pub(super) async fn patch(rpc: &NodeRpc, request: Request<v1::PatchNodeRequest>)
 }
 
 pub(super) async fn delete(rpc: &NodeRpc, request: Request<v1::DeleteNodeRequest>) -> Result<Response<()>, Error> {
-    let (call, request, mut violations) = begin(request)?;
+    let (call, request, mut violations) = begin(rpc, request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let propagation = parse_propagation(request.propagation_policy, &mut violations);
     let (Some(name), Some(propagation)) = (name, propagation) else { return Err(violations.into()) };
@@ -132,7 +156,8 @@ pub(super) async fn delete_collection(
     rpc: &NodeRpc,
     request: Request<v1::DeleteNodesRequest>,
 ) -> Result<Response<v1::DeleteNodesResponse>, Error> {
-    let (call, request, mut violations) = begin(request)?;
+    let (call, request, mut violations) = begin(rpc, request)?;
+    call.audit.is_about_all(&request.filter, &request.label_selector);
     if request.filter.trim().is_empty() && request.label_selector.trim().is_empty() {
         violations.add("filter", "is required, unless there is a label_selector; `name = \"*\"` is all nodes");
     }
@@ -152,6 +177,7 @@ pub(super) async fn delete_collection(
     let right = Right {
         session: &session,
         permission: rights::DELETE_NODES.on_all(),
+        writes_as: mutation.writes_as,
         deadline: mutation.deadline,
         permit,
         audit,
@@ -187,7 +213,7 @@ pub(super) struct Call {
 }
 
 /// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
-pub(super) fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violations), Error> {
+pub(super) fn begin<R: Change>(rpc: &NodeRpc, request: Request<R>) -> Result<(Call, R, Violations), Error> {
     let mut violations = Violations::default();
     let session = session(&request)?;
     let permit = request.extensions().get::<CallPermit>().cloned();
@@ -196,7 +222,9 @@ pub(super) fn begin<R: Change>(request: Request<R>) -> Result<(Call, R, Violatio
     audit.asks(asked(&common));
     let span = MutationSpan::current();
     span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
-    let mutation = mutation::<R>(session.caller().clone(), common, request.metadata(), &mut violations);
+    let writes_as = rpc.cluster.writes_as();
+    let (caller, audit_id) = (session.caller().clone(), audit.id());
+    let mutation = mutation::<R>(caller, writes_as, common, request.metadata(), audit_id, &mut violations);
     Ok((Call { session, mutation, permit, audit }, request.into_inner(), violations))
 }
 
@@ -223,8 +251,12 @@ where
     F: Future<Output = Result<Changed, Error>> + Send + 'static,
 {
     let Call { session, mutation, permit, audit } = call;
-    let right = Right { session: &session, permission, deadline: mutation.deadline, permit, audit };
+    let Mutation { writes_as, deadline, .. } = mutation;
+    let right = Right { session: &session, permission, writes_as, deadline, permit, audit };
     let cluster = rpc.cluster.clone();
+    if let Some(view) = cluster.store().get(name.as_str()) {
+        right.audit.is_about(view.uid().unwrap_or_default());
+    }
     let work = Box::pin(change(cluster.mutator().clone(), Arc::new(mutation), name.clone()));
     let changed = to_the_end(rpc, right, async move {
         let span = MutationSpan::current();
@@ -293,6 +325,7 @@ fn asked(common: &Common) -> audit::Asked {
         reason: common.reason.chars().take(1024).collect(),
         request_id: common.request_id.chars().take(64).collect(),
         dry_run: common.validate_only,
+        ..audit::Asked::default()
     }
 }
 
@@ -300,6 +333,7 @@ fn asked(common: &Common) -> audit::Asked {
 struct Right<'a> {
     session: &'a Session,
     permission: Permission,
+    writes_as: WritesAs,
     deadline: Instant,
     permit: Option<CallPermit>,
     audit: AuditCall,
@@ -315,9 +349,9 @@ where
     if rpc.stop.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
-    let Right { session, permission, deadline, permit, audit } = right;
+    let Right { session, permission, writes_as, deadline, permit, audit } = right;
     // First of all, so that whoever may not change a node does not learn whether there is one.
-    if rpc.cluster.writes_as_caller() {
+    if writes_as == WritesAs::Caller {
         session.require(permission.clone(), deadline).await?;
     } else {
         // Nobody asks after this: the answer must not be an old one.

@@ -21,7 +21,7 @@ pub(super) async fn cordon(
     rpc: &NodeRpc,
     request: Request<v1::CordonNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (call, request, mut violations) = begin(request)?;
+    let (call, request, mut violations) = begin(rpc, request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let owner = parse_owner(&request.owner, &call.mutation.caller, &mut violations);
     let expires = parse_expiry(request.expire_time.as_ref(), &mut violations);
@@ -40,7 +40,7 @@ pub(super) async fn uncordon(
     rpc: &NodeRpc,
     request: Request<v1::UncordonNodeRequest>,
 ) -> Result<Response<v1::Node>, Error> {
-    let (call, request, mut violations) = begin(request)?;
+    let (call, request, mut violations) = begin(rpc, request)?;
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
     let owner = parse_owner(&request.owner, &call.mutation.caller, &mut violations);
     let Some(name) = name.filter(|_| violations.0.is_empty()) else { return Err(violations.into()) };

@@ -1,5 +1,6 @@
 //! The gRPC services: requests in, domain calls, responses or statuses out. What a request may hold is checked here.
 
+mod audit;
 mod change;
 mod complete;
 mod context;
@@ -13,6 +14,7 @@ mod status;
 mod stream;
 mod watch;
 
+pub use audit::AuditRpc;
 pub use complete::complete_status;
 pub use context::{NodeRpc, WatchLimits};
 pub use status::DOMAIN;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::access::Session;
 use crate::audit::AuditCall;
 use crate::caller::Caller;
+use crate::cluster::WritesAs;
 use crate::cluster::mutate::{Digest, Mutation, Request};
 use crate::error::Error;
 use crate::grpc_timeout;
@@ -90,8 +91,10 @@ changes! {
 /// The mutation that a request asks for. All that is wrong with its common fields is added to `violations`.
 pub(super) fn mutation<R: Change>(
     caller: Caller,
+    writes_as: WritesAs,
     common: Common,
     metadata: &MetadataMap,
+    audit_id: Uuid,
     violations: &mut Violations,
 ) -> Mutation {
     let Common { request_id, etag, validate_only, reason, node: _, content } = common;
@@ -104,7 +107,8 @@ pub(super) fn mutation<R: Change>(
         violations.add("reason", format!("must have at most {LONGEST_REASON} characters"));
     }
     let request = id.map(|id| Request { id, digest: Digest::of(R::METHOD, caller.username(), &content) });
-    Mutation { caller, method: R::METHOD, request, etag, validate_only, reason, deadline: deadline(metadata) }
+    let deadline = deadline(metadata);
+    Mutation { caller, writes_as, method: R::METHOD, request, etag, validate_only, reason, audit_id, deadline }
 }
 
 fn parse_request_id(text: &str, violations: &mut Violations) -> Option<Uuid> {
@@ -167,7 +171,8 @@ mod tests {
     use crate::node::Violation;
 
     fn mutation_of<R: Change>(request: &R, violations: &mut Violations) -> Mutation {
-        mutation::<R>(Caller::Server, request.common(), &MetadataMap::new(), violations)
+        let (common, metadata) = (request.common(), MetadataMap::new());
+        mutation::<R>(Caller::Server, WritesAs::Caller, common, &metadata, Uuid::nil(), violations)
     }
 
     #[test]

@@ -9,18 +9,25 @@ pub struct Right {
     pub rpc: &'static str,
     /// The verb.
     pub verb: &'static str,
-    /// The resource of the core group.
+    /// The API group of the resource. Empty for core.
+    pub group: &'static str,
+    /// The resource.
     pub resource: &'static str,
     /// The subresource. Empty for the object itself.
     pub subresource: &'static str,
 }
 
 const fn nodes(rpc: &'static str, verb: &'static str) -> Right {
-    Right { rpc, verb, resource: "nodes", subresource: "" }
+    Right { rpc, verb, group: "", resource: "nodes", subresource: "" }
 }
 
 const fn status(rpc: &'static str, verb: &'static str) -> Right {
-    Right { rpc, verb, resource: "nodes", subresource: "status" }
+    Right { rpc, verb, group: "", resource: "nodes", subresource: "status" }
+}
+
+/// There is no such resource in Kubernetes: it is there to be named in RBAC.
+const fn audit_records(rpc: &'static str, verb: &'static str) -> Right {
+    Right { rpc, verb, group: "nodeward.dev", resource: "auditrecords", subresource: "" }
 }
 
 pub(super) const GET_NODE: Right = nodes("GetNode", "get");
@@ -38,12 +45,14 @@ pub(super) const DELETE_NODES_LIST: Right = nodes("DeleteNodes", "list");
 pub(super) const DELETE_NODES: Right = nodes("DeleteNodes", "delete");
 pub(super) const CORDON_NODE: Right = nodes("CordonNode", "patch");
 pub(super) const UNCORDON_NODE: Right = nodes("UncordonNode", "patch");
+pub(super) const LIST_AUDIT_RECORDS: Right = audit_records("ListAuditRecords", "list");
+pub(super) const STREAM_AUDIT_RECORDS: Right = audit_records("StreamAuditRecords", "watch");
 
 impl Right {
     /// The right to this RPC on the node of this name; on all nodes, if it is empty.
     pub(super) fn on(self, name: &str) -> Permission {
-        let Self { rpc: _, verb, resource, subresource } = self;
-        Permission { verb, group: "", resource, subresource, name: name.to_owned() }
+        let Self { rpc: _, verb, group, resource, subresource } = self;
+        Permission { verb, group, resource, subresource, name: name.to_owned() }
     }
 
     /// The right to this RPC on all nodes.
@@ -61,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Right; 13] = [
+    const ALL: [Right; 15] = [
         GET_NODE,
         LIST_NODES,
         WATCH_NODES,
@@ -75,13 +84,16 @@ mod tests {
         DELETE_NODES,
         CORDON_NODE,
         UNCORDON_NODE,
+        LIST_AUDIT_RECORDS,
+        STREAM_AUDIT_RECORDS,
     ];
 
     #[test]
     fn every_rpc_needs_a_right() {
         let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-        let service = pool.get_service_by_name("nodeward.v1.NodeService").unwrap();
-        let rpcs: BTreeSet<String> = service.methods().map(|method| method.name().to_owned()).collect();
+        let ours = pool.services().filter(|service| service.package_name() == "nodeward.v1");
+        let rpcs: BTreeSet<String> =
+            ours.flat_map(|service| service.methods().map(|rpc| rpc.name().to_owned()).collect::<Vec<_>>()).collect();
         let known: BTreeSet<String> = ALL.iter().map(|right| right.rpc.to_owned()).collect();
         assert_eq!(rpcs, known);
     }
@@ -89,12 +101,13 @@ mod tests {
     #[test]
     fn the_document_shows_the_same_table() {
         let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/security.md")).unwrap();
-        for Right { rpc, verb, resource, subresource } in ALL {
-            let resource =
-                if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
+        for right in ALL {
+            let (rpc, permission) = (right.rpc, right.on_all().to_string());
+            let (verb, resource) = permission.split_once(' ').unwrap();
             let row = format!("| {rpc} | `{verb}` | `{resource}` |");
             assert!(document.contains(&row), "docs/security.md lacks {row}");
         }
-        assert_eq!(document.lines().filter(|line| line.contains("| `nodes")).count(), ALL.len());
+        let is_row = |line: &str| line.contains("| `nodes") || line.contains("| `auditrecords");
+        assert_eq!(document.lines().filter(|line| is_row(line)).count(), ALL.len());
     }
 }

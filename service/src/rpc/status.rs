@@ -46,10 +46,10 @@ fn code(error: &Error) -> Code {
             Code::InvalidArgument
         }
         Error::MessageTooLarge { .. } => Code::ResourceExhausted,
-        Error::ResumeTokenExpired => Code::OutOfRange,
+        Error::ResumeTokenExpired | Error::AuditLogMismatch => Code::OutOfRange,
         Error::Unauthenticated { .. } => Code::Unauthenticated,
         Error::AccessDenied { .. } => Code::PermissionDenied,
-        Error::RateLimited { .. } | Error::Overloaded { .. } => Code::ResourceExhausted,
+        Error::RateLimited { .. } | Error::Overloaded { .. } | Error::LedgerFull { .. } => Code::ResourceExhausted,
         Error::NotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
@@ -61,9 +61,13 @@ fn code(error: &Error) -> Code {
         | Error::CountMismatch { .. }
         | Error::Claim { .. }
         | Error::Denied { .. }
+        | Error::NoAuditLog
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
-        Error::Throttled { .. }
+        Error::AuditLogUnreadable { .. } => Code::DataLoss,
+        Error::AuthenticationOverloaded { .. }
+        | Error::Throttled { .. }
         | Error::Unreachable { .. }
+        | Error::IssuerUnreachable { .. }
         | Error::AuditUnavailable { .. }
         | Error::NotReady
         | Error::ShuttingDown => Code::Unavailable,
@@ -118,10 +122,22 @@ fn details(error: &Error) -> ErrorDetails {
             details.add_quota_failure_violation(subject, description);
             details.set_retry_info(Some(*retry_after));
         }
-        Error::Overloaded { retry_after, .. } | Error::Throttled { retry_after } => {
+        Error::LedgerFull { user, limit, allowed, retry_after } => {
+            let subject = if *limit == "user" { format!("user:{}", shorten(user, 253)) } else { "server".to_owned() };
+            let description = format!("request ids: {allowed} creations and deletions a day are remembered");
+            details.add_quota_failure_violation(subject, description);
             details.set_retry_info(Some(*retry_after));
         }
-        Error::Unreachable { .. } | Error::AuditUnavailable { .. } | Error::NotReady | Error::ShuttingDown => {
+        Error::Overloaded { retry_after, .. }
+        | Error::AuthenticationOverloaded { retry_after, .. }
+        | Error::Throttled { retry_after } => {
+            details.set_retry_info(Some(*retry_after));
+        }
+        Error::Unreachable { .. }
+        | Error::IssuerUnreachable { .. }
+        | Error::AuditUnavailable { .. }
+        | Error::NotReady
+        | Error::ShuttingDown => {
             details.set_retry_info(Some(SOON));
         }
         _ => {}
@@ -142,6 +158,10 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             ("limit", (*limit).to_owned()),
             ("allowed", allowed.clone()),
         ],
+        Error::LedgerFull { user, limit, allowed, .. } => {
+            vec![("user", user.clone()), ("limit", (*limit).to_owned()), ("allowed", allowed.to_string())]
+        }
+        Error::AuthenticationOverloaded { limit, .. } => vec![("limit", (*limit).to_owned())],
         Error::Overloaded { class, limit, .. } => {
             vec![("class", (*class).to_owned()), ("limit", (*limit).to_owned())]
         }
@@ -153,8 +173,10 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         }
         Error::PatchTestFailed { detail }
         | Error::Unreachable { detail }
+        | Error::IssuerUnreachable { detail }
         | Error::Internal { detail }
         | Error::AuditUnavailable { detail }
+        | Error::AuditLogUnreadable { detail }
         | Error::Unauthenticated { detail } => {
             vec![("detail", detail.clone())]
         }
@@ -186,9 +208,11 @@ fn hint(error: &Error) -> &str {
         Error::InvalidPageToken => "list again without a page token",
         Error::InvalidResumeToken | Error::ResumeTokenExpired => "watch again without a resume token",
         Error::Unauthenticated { .. } => "send a client certificate, or a bearer token for this service",
+        Error::AuthenticationOverloaded { .. } => "wait before you send it again, on the same connection",
         Error::AccessDenied { .. } => "ask for the right in Kubernetes' RBAC",
         Error::RateLimited { .. } => "send less at a time; a watch takes the place of many reads",
         Error::Overloaded { .. } => "wait before you send it again, or ask another replica",
+        Error::LedgerFull { .. } => "send it without a request id, if it may be carried out twice",
         Error::NotFound { .. } => "see whether the name is right",
         Error::AlreadyExists { .. } => "choose another name, or update the node",
         Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
@@ -207,7 +231,11 @@ fn hint(error: &Error) -> &str {
         Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
         Error::Throttled { .. } => "send less at a time",
         Error::MessageTooLarge { .. } => "send less",
+        Error::IssuerUnreachable { .. } => "send it again, or show a credential of another kind",
         Error::AuditUnavailable { .. } => "see to the server's audit log: nothing is changed without a record",
+        Error::NoAuditLog => "start the server with --audit-dir, or ask another one",
+        Error::AuditLogMismatch => "ask the server that gave the token, or begin anew without it",
+        Error::AuditLogUnreadable { .. } => "verify the log: nodeward audit verify says what is wrong, and where",
         Error::NotReady => "the server has just started",
         Error::ShuttingDown => "connect again, to another replica if there is one",
         Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
@@ -259,9 +287,11 @@ mod tests {
             Error::MessageTooLarge { limit: 1 },
             Error::ResumeTokenExpired,
             Error::Unauthenticated { detail: text() },
+            Error::AuthenticationOverloaded { limit: "questions", retry_after: SOON },
             Error::AccessDenied { permission: text() },
             Error::RateLimited { user: text(), class: "reads", limit: "rate", allowed: text(), retry_after: SOON },
             Error::Overloaded { class: "reads", limit: "calls", retry_after: SOON },
+            Error::LedgerFull { user: text(), limit: "user", allowed: 1, retry_after: SOON },
             Error::NotFound { node: node.clone() },
             Error::AlreadyExists { node: node.clone() },
             Error::EtagMismatch { what, expected: text(), current: text() },
@@ -281,7 +311,11 @@ mod tests {
             Error::ValidationUnsupported { message: text() },
             Error::Throttled { retry_after: SOON },
             Error::Unreachable { detail: text() },
+            Error::IssuerUnreachable { detail: text() },
             Error::AuditUnavailable { detail: text() },
+            Error::NoAuditLog,
+            Error::AuditLogMismatch,
+            Error::AuditLogUnreadable { detail: text() },
             Error::NotReady,
             Error::ShuttingDown,
             Error::DeadlineExceeded { stage: "x" },

@@ -49,7 +49,7 @@ pub(super) async fn watch(
 }
 
 /// A tenth more or less, so that the clients of a replica don't all come back at once.
-fn jittered(age: Duration) -> Duration {
+pub(super) fn jittered(age: Duration) -> Duration {
     age.min(LONGEST_AGE).mul_f64(rand::random_range(0.9..1.1))
 }
 
@@ -89,7 +89,7 @@ impl Query {
     }
 }
 
-fn bookmark_interval(interval: Option<&prost_types::Duration>) -> Result<Duration, Violation> {
+pub(super) fn bookmark_interval(interval: Option<&prost_types::Duration>) -> Result<Duration, Violation> {
     let Some(interval) = interval else { return Ok(DEFAULT_BOOKMARK_INTERVAL) };
     let allowed = Duration::from_secs(1)..=Duration::from_secs(600);
     let interval = Duration::try_from(*interval).ok().filter(|interval| allowed.contains(interval));

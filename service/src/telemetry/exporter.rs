@@ -1,4 +1,4 @@
-//! The export of spans and metrics over OTLP/gRPC.
+//! The export of spans, metrics and log records over OTLP/gRPC.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use opentelemetry_otlp::{ExporterBuildError, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
@@ -33,6 +34,11 @@ impl<'a> Otlp<'a> {
     pub fn metrics(&self) -> anyhow::Result<Exporter<opentelemetry_otlp::MetricExporter>> {
         let builder = opentelemetry_otlp::MetricExporter::builder().with_tonic().with_endpoint(self.endpoint);
         self.exporter("metrics", || builder.build())
+    }
+
+    pub fn logs(&self) -> anyhow::Result<Exporter<opentelemetry_otlp::LogExporter>> {
+        let builder = opentelemetry_otlp::LogExporter::builder().with_tonic().with_endpoint(self.endpoint);
+        self.exporter("logs", || builder.build())
     }
 
     fn exporter<E>(
@@ -92,6 +98,20 @@ impl PushMetricExporter for Exporter<opentelemetry_otlp::MetricExporter> {
 
     fn temporality(&self) -> Temporality {
         self.inner.temporality()
+    }
+}
+
+impl LogExporter for Exporter<opentelemetry_otlp::LogExporter> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        self.inner.export(batch).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
     }
 }
 

@@ -56,6 +56,11 @@ impl Method {
     pub fn mutates(self) -> bool {
         self.class == Class::Mutation
     }
+
+    /// Whether its service is one beside the contract, whose own streams are all watches.
+    pub fn is_aside(self) -> bool {
+        self.class == Class::Health || (self.class == Class::Read && self.streams)
+    }
 }
 
 /// The RPC `full_name`, for example `nodeward.v1.NodeService/CordonNode`, with its name. None if there is no such RPC.
@@ -142,6 +147,8 @@ mod tests {
             ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Class::Read),
             ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Class::Read),
             ("nodeward.v1.NodeService/WatchNodes", Class::Watch),
+            ("nodeward.v1.AuditService/ListAuditRecords", Class::Read),
+            ("nodeward.v1.AuditService/StreamAuditRecords", Class::Watch),
             ("grpc.health.v1.Health/Check", Class::Health),
             ("grpc.health.v1.Health/Watch", Class::Health),
         ] {

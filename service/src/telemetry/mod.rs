@@ -8,6 +8,7 @@
 //!   and measures it.
 //! - [`MutationSpan`] is how the code that changes nodes says what it does; [`with_audit_id`] is how Kubernetes' audit log
 //!   and ours are joined.
+//! - [`copies`] is where audit records are copied to, if they are to be sent elsewhere as well.
 //! - [`meter`] is where all rooms take their instruments from: [`metrics`] says how.
 //!
 //! ```no_run
@@ -26,11 +27,13 @@
 //! What is not in [`names`] is in no trace: headers, messages and objects stay out of it.
 
 mod cache_metrics;
+mod copies;
 mod exporter;
 mod kube_call;
 mod kube_layer;
 mod kube_metrics;
 mod log;
+mod log_writer;
 pub(crate) mod methods;
 pub mod metrics;
 mod mutation;
@@ -48,22 +51,25 @@ mod setup;
 mod spans;
 
 pub use cache_metrics::{ObservedCache, count_relist, observe_cache};
+pub use copies::{Copies, LogCopy};
 pub use kube_layer::{KubeTrace, KubeTraceLayer, with_audit_id};
 pub use metrics::{Metrics, meter};
 pub use mutation::{MutationSpan, Outcome};
 pub use options::{LogFormat, MetricsExporter, TelemetryOptions};
 pub use rpc_layer::{ResponseFuture, RpcTrace, RpcTraceLayer, TracedBody};
 pub use sampler::MutationSampler;
-pub use setup::{Telemetry, init};
+pub use setup::{Telemetry, copies, init};
 
+pub(crate) use opentelemetry::trace::{SpanId, TraceId};
 pub(crate) use rpc_status::code_name;
 
-/// The trace of the present call. Empty if there is no telemetry.
-pub(crate) fn trace_id() -> String {
-    use opentelemetry::trace::{TraceContextExt as _, TraceId};
+/// The trace of the present call, and its span. `None` if there is no telemetry.
+pub(crate) fn trace() -> Option<(TraceId, SpanId)> {
+    use opentelemetry::trace::TraceContextExt as _;
     use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-    let id = tracing::Span::current().context().span().span_context().trace_id();
-    if id == TraceId::INVALID { String::new() } else { id.to_string() }
+    let context = tracing::Span::current().context();
+    let (trace, span) = (context.span().span_context().trace_id(), context.span().span_context().span_id());
+    (trace != TraceId::INVALID).then_some((trace, span))
 }
 
 /// Says on the span of the present call who is calling; nothing, if that is nobody in particular.

@@ -32,8 +32,6 @@ pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 /// The port that goes with [`NETWORK_PEER_ADDRESS`].
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 
-/// The name of the meter of all of the server's metrics.
-pub const METER: &str = "nodeward";
 /// Whether changes are sent to Kubernetes in the caller's name (1) or in the server's (0).
 pub const IMPERSONATION: &str = "nodeward.kubernetes.impersonation";
 
@@ -89,7 +87,7 @@ pub const ERROR_REASON: &str = "nodeward.error.reason";
 pub const CONNECTIONS_OPEN: &str = "nodeward.connections.open";
 /// How many connections came to nothing; a metric.
 pub const CONNECTIONS_REFUSED: &str = "nodeward.connections.refused";
-/// Why a connection came to nothing: `full`, `silent` or `handshake`.
+/// Why a connection came to nothing: `full`, `full_of_one`, `silent`, `handshake` or `unknown`.
 pub const REFUSAL_REASON: &str = "nodeward.refusal.reason";
 /// How often changed certificates could not be used; a metric.
 pub const CERTIFICATE_RELOAD_FAILURES: &str = "nodeward.certificate.reload_failures";
@@ -98,9 +96,10 @@ pub const CERTIFICATE_EXPIRY: &str = "nodeward.certificate.expiry";
 
 /// A counter: calls that were refused because of a limit, by [`LIMIT_CLASS`] and [`LIMIT_NAME`].
 pub const LIMIT_REFUSALS: &str = "nodeward.limit.refusals";
-/// What a refused call was: `reads`, `watches` or `mutations`.
+/// What a refused call was: `reads`, `watches` or `mutations`, or that it was `authentication` that was refused.
 pub const LIMIT_CLASS: &str = "nodeward.limit.class";
-/// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server.
+/// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server, `questions` about tokens at a
+/// time, or `failures` of a network.
 pub const LIMIT_NAME: &str = "nodeward.limit.name";
 /// An up-down counter: how many calls in progress and open streams count for the limits of the server, by [`LIMIT_NAME`].
 pub const LOAD_USAGE: &str = "nodeward.load.usage";
@@ -126,6 +125,48 @@ pub const CACHE_RELISTS: &str = "nodeward.cache.relists";
 pub const CACHE_NAME: &str = "nodeward.cache.name";
 /// Always 1; a metric. With [`SERVICE_VERSION`].
 pub const BUILD_INFO: &str = "nodeward.build.info";
+
+/// How long it took until a record was on the disk; a metric. Changes wait for it.
+pub const AUDIT_APPEND_DURATION: &str = "nodeward.audit.append.duration";
+/// How many records could not be written; a metric. With [`AUDIT_FAILURE`].
+pub const AUDIT_APPEND_FAILURES: &str = "nodeward.audit.append.failures";
+/// Why a record could not be written: `no_space`, `read_only`, `io`, `damaged`, `closed` or `other`.
+pub const AUDIT_FAILURE: &str = "nodeward.audit.failure";
+/// How many bytes the audit log has; a metric.
+pub const AUDIT_SIZE: &str = "nodeward.audit.size";
+/// How many segments the audit log has; a metric.
+pub const AUDIT_SEGMENTS: &str = "nodeward.audit.segments";
+/// How many entries of the audit log come after its last checkpoint; a metric.
+pub const AUDIT_UNSIGNED: &str = "nodeward.audit.unsigned";
+/// How many changes, which a crash interrupted, have an outcome that is still to be found out; a metric.
+pub const AUDIT_UNSETTLED: &str = "nodeward.audit.unsettled";
+/// How many outcomes wait to be recorded, since they could not be written; a metric.
+pub const AUDIT_LATE: &str = "nodeward.audit.late";
+/// How many copies of records and checkpoints did not get to the OTLP endpoint; a metric. With [`COPY_LOSS`].
+pub const AUDIT_COPIES_LOST: &str = "nodeward.audit.copies.lost";
+/// Why a copy was lost: `full` if too many waited, or `export`.
+pub const COPY_LOSS: &str = "nodeward.audit.loss";
+/// How many lines of the log were left out because its reader was too slow; a metric.
+pub const LOG_LINES_LOST: &str = "nodeward.log.lines.lost";
+
+/// How many calls were refused because nobody knows who is calling, or because that could not be found out; a metric.
+/// With [`CREDENTIAL`] and [`ERROR_REASON`].
+pub const AUTHENTICATION_FAILURES: &str = "nodeward.authentication.failures";
+/// What a caller has shown: `token`, `certificate` or `none`.
+pub const CREDENTIAL: &str = "nodeward.credential";
+
+/// The event of an OTLP log record that is a copy of an audit record.
+pub const AUDIT_RECORD_EVENT: &str = "nodeward.audit.record";
+/// The event of an OTLP log record that is a copy of a checkpoint of the audit log.
+pub const AUDIT_CHECKPOINT_EVENT: &str = "nodeward.audit.checkpoint";
+/// The id of audit records.
+pub const AUDIT_ID: &str = "nodeward.audit.id";
+/// The stage of an audit record: `RequestReceived`, `ResponseComplete` or `Settled`.
+pub const AUDIT_STAGE: &str = "nodeward.audit.stage";
+/// Where a call comes from.
+pub const CLIENT_ADDRESS: &str = "client.address";
+/// What a client calls itself.
+pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
 /// The trace that a line of the log was written in.
 pub const TRACE_ID: &str = "trace_id";

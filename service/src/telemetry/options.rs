@@ -87,7 +87,8 @@ pub enum MetricsExporter {
 
 impl TelemetryOptions {
     const SERVICE_NAME: &str = "nodeward-server";
-    const LOG_FILTER: &str = "info";
+    /// Not what h2 says of each connection that breaks its rules, which attackers could fill the log with.
+    const LOG_FILTER: &str = "info,h2=error";
     /// Less than the 5 seconds of OpenTelemetry: who changes a node wants to see the trace of it.
     const EXPORT_DELAY_MS: u64 = 1000;
 

@@ -1,12 +1,14 @@
 //! Starts and ends telemetry.
 
 use std::io::{IsTerminal as _, stderr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::global;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::sync::oneshot;
@@ -18,8 +20,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::copies::{self, Copies};
 use super::exporter::Otlp;
 use super::log::log_layer;
+use super::log_writer::LogWriter;
 use super::metrics::{self, Metrics};
 use super::resource::resource;
 use super::{TelemetryOptions, propagation, spans};
@@ -31,12 +35,25 @@ pub struct Telemetry {
     spans: SdkTracerProvider,
     meters: SdkMeterProvider,
     metrics: Metrics,
+    copies: Option<(SdkLoggerProvider, Copies)>,
+    log: Option<LogWriter>,
+}
+
+/// Who sends copies for the process.
+static COPIES: OnceLock<Copies> = OnceLock::new();
+
+/// Who sends copies of records to the OTLP endpoint of the process, if it has one.
+pub fn copies() -> Option<Copies> {
+    COPIES.get().cloned()
 }
 
 /// Starts tracing, metrics and logging for the whole process; it fails the second time.
 pub fn init(options: &TelemetryOptions) -> anyhow::Result<Telemetry> {
     let (telemetry, subscriber) = Telemetry::build(options)?;
     subscriber.try_init().context("can't start logging: it has been started before")?;
+    if let Some(copies) = telemetry.copies() {
+        let _ = COPIES.set(copies);
+    }
     // Which it would log as news.
     with_default(NoSubscriber::default(), || global::set_meter_provider(telemetry.meters.clone()));
     Ok(telemetry)
@@ -48,7 +65,11 @@ impl Telemetry {
     pub fn build(
         options: &TelemetryOptions,
     ) -> anyhow::Result<(Self, impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<>)> {
-        Self::logging_to(options, stderr, stderr().is_terminal())
+        let (log, writer) = LogWriter::new(stderr());
+        let (mut telemetry, subscriber) = Self::logging_to(options, writer, stderr().is_terminal())?;
+        log.count_lost(&telemetry.meter());
+        telemetry.log = Some(log);
+        Ok((telemetry, subscriber))
     }
 
     /// The same, with a log that goes to `writer`, in colours if `ansi`.
@@ -64,10 +85,11 @@ impl Telemetry {
         let resource = resource(options);
         let otlp = options.endpoint().map(Otlp::new).transpose()?;
         let spans = spans::provider(options, resource.clone(), otlp.as_ref())?;
-        let (meters, metrics) = metrics::provider(options, resource, otlp.as_ref())?;
+        let (meters, metrics) = metrics::provider(options, resource.clone(), otlp.as_ref())?;
+        let copies = copies::provider(options, resource, otlp.as_ref(), &metrics::meter_of(&meters))?;
         let log = log_layer(options, writer, ansi)?;
         let subscriber = tracing_subscriber::registry().with(Self::layer(&spans)).with(log);
-        Ok((Self { spans, meters, metrics }, subscriber))
+        Ok((Self { spans, meters, metrics, copies, log: None }, subscriber))
     }
 
     /// The layer that turns our spans into those of `provider`.
@@ -92,13 +114,20 @@ impl Telemetry {
         metrics::meter_of(&self.meters)
     }
 
+    /// Who sends copies of records to the OTLP endpoint, if there is one.
+    pub fn copies(&self) -> Option<Copies> {
+        self.copies.as_ref().map(|(_, copies)| copies.clone())
+    }
+
     /// The metrics, for whoever shows them.
     pub fn metrics(&self) -> Metrics {
         self.metrics.clone()
     }
 
     /// Exports what there is and stops, within the grace period: what can't be exported until then is lost.
-    pub async fn shutdown(self, grace: Duration) {
+    pub async fn shutdown(mut self, grace: Duration) {
+        // Last of all: what follows may be logged.
+        let _log = self.log.take();
         let (done, outcome) = oneshot::channel();
         // A thread of its own that nobody joins: a runtime would wait at its end for a thread that it has lent.
         let thread = std::thread::Builder::new().name("telemetry-shutdown".to_owned());
@@ -116,7 +145,8 @@ impl Telemetry {
     }
 
     fn export_the_rest(&self, grace: Duration) -> OTelSdkResult {
+        let copies = self.copies.as_ref().map_or(Ok(()), |(provider, _)| provider.shutdown_with_timeout(grace));
         let spans = self.spans.shutdown_with_timeout(grace);
-        self.meters.shutdown_with_timeout(grace).and(spans)
+        self.meters.shutdown_with_timeout(grace).and(spans).and(copies)
     }
 }

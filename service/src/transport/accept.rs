@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 
 use super::connection;
 use super::metrics::Refusal;
+use super::networks::Networks;
 use super::serving::Shared;
 
 /// How long to wait when no connection can be accepted, for want of file descriptors or memory.
@@ -23,14 +24,16 @@ pub(super) struct Accept {
     connections: TaskTracker,
     /// One for each connection that there may be.
     places: Arc<Semaphore>,
+    networks: Networks,
     is_full: bool,
 }
 
 impl Accept {
-    /// A loop that serves at most so many connections at a time.
-    pub fn new(most: u32, connections: TaskTracker, shared: Shared) -> Self {
+    /// A loop that serves at most so many connections at a time, and so many of one network.
+    pub fn new(most: u32, most_of_one: u32, connections: TaskTracker, shared: Shared) -> Self {
         let places = Arc::new(Semaphore::new(most as usize));
-        Self { shared: Arc::new(shared), connections, places, is_full: false }
+        let networks = Networks::new(most_of_one);
+        Self { shared: Arc::new(shared), connections, places, networks, is_full: false }
     }
 
     /// Accepts connections until the server stops.
@@ -51,6 +54,10 @@ impl Accept {
     }
 
     fn accepted(&mut self, stream: TcpStream, address: SocketAddr) {
+        let Some(of_network) = self.networks.enter(address.ip()) else {
+            debug!(peer = %address, "closed: its network has as many connections as it may have");
+            return self.shared.metrics.refused(Refusal::FullOfOne);
+        };
         let Some(place) = self.place() else { return };
         // What little is written should not wait for more. It fails only if the connection is broken, which then shows.
         let _ = stream.set_nodelay(true);
@@ -58,7 +65,7 @@ impl Accept {
         let shared = self.shared.clone();
         self.connections.spawn(async move {
             connection::serve(stream, address, shared).await;
-            drop((place, open));
+            drop((place, of_network, open));
         });
     }
 

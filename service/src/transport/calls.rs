@@ -21,6 +21,7 @@ use super::peer::Peer;
 use super::request_size::LimitedBody;
 use crate::error::Error;
 use crate::grpc_timeout;
+use crate::standing::Standing;
 
 /// How long a call may take whose client doesn't say. Handlers answer before: this is for requests that never end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,11 +57,12 @@ impl Drop for Call {
     }
 }
 
-/// What the calls of a connection have in common. Each request has it among its extensions: [`Peer`], tonic's
-/// `TcpConnectInfo`, and a [`CancellationToken`] that ends with the connection, at which streams are to end.
+/// What the calls of a connection have in common. Each request has it among its extensions: [`Peer`], [`Standing`],
+/// tonic's `TcpConnectInfo`, and a [`CancellationToken`] that ends with the connection, at which streams are to end.
 pub(super) struct Calls {
     pub services: Services,
     pub peer: Peer,
+    pub standing: Standing,
     pub tcp: TcpConnectInfo,
     pub end: CancellationToken,
     pub running: Arc<Running>,
@@ -75,6 +77,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         let call = self.running.begin();
         let (mut head, body) = request.into_parts();
         head.extensions.insert(self.peer.clone());
+        head.extensions.insert(self.standing.clone());
         head.extensions.insert(self.tcp.clone());
         head.extensions.insert(self.end.clone());
         let deadline = deadline(&head.headers);

@@ -1,9 +1,10 @@
 //! One connection, from the handshake to its end.
 //!
-//! It ends when its client closes it, when it has reached its age, or when the server stops. In the last two cases its
-//! client is told to send no more calls (GOAWAY), its streams are told to end, and its calls come to their end. A stream
-//! whose client no longer listens can't end: it is what is left when no call is being worked on and nothing moves any more.
-//! Then the connection is closed, which is no failure.
+//! It ends when its client closes it, when it has reached its age, when for some time nobody known has called on it, or when
+//! the server stops. In all cases but the first its client is told to send no more calls (GOAWAY), its streams are told to
+//! end, and its calls come to their end. A stream whose client no longer listens can't end: it is what is left when no call
+//! is being worked on and nothing moves any more. Then the connection is closed, which is no failure. Calls of strangers are
+//! not waited for: whatever they have sent in earnest is answered long before.
 
 use std::fmt::Display;
 use std::io;
@@ -27,12 +28,14 @@ use super::peer::Peer;
 use super::serving::Shared;
 use super::wire::{Wire, Written};
 use super::{handshake, limits};
+use crate::standing::Standing;
 
 /// Serves a connection until its end. What serves calls is far larger than what waits for a client to speak, and is made
 /// when it has.
 pub(super) async fn serve(stream: TcpStream, address: SocketAddr, shared: Arc<Shared>) {
     let deadline = Instant::now() + shared.limits.handshake;
-    let connection = Connection { end: shared.stop.child_token(), running: Arc::default(), address, shared };
+    let standing = Standing::new(address.ip());
+    let connection = Connection { end: shared.stop.child_token(), running: Arc::default(), address, standing, shared };
     if let Some(stream) = connection.by(deadline, handshake::begun(stream)).await {
         match connection.shared.tls.as_ref().map(|tls| tls.borrow().clone()) {
             None => Box::pin(connection.serve_plain(stream, deadline)).await,
@@ -46,6 +49,7 @@ struct Connection {
     end: CancellationToken,
     running: Arc<Running>,
     address: SocketAddr,
+    standing: Standing,
     shared: Arc<Shared>,
 }
 
@@ -90,17 +94,23 @@ impl Connection {
     {
         let written = wire.written();
         let (services, end, running) = (self.shared.services.clone(), self.end.clone(), self.running.clone());
-        let calls = Calls { services, peer, tcp, end, running };
+        let calls = Calls { services, peer, standing: self.standing.clone(), tcp, end, running };
         let mut http = pin!(limits::http2().serve_connection(TokioIo::new(wire), calls));
         tokio::select! {
             ended = &mut http => return self.ended(ended),
             () = self.end.cancelled() => {}
             () = sleep(jittered(self.shared.max_age)) => self.end.cancel(),
+            () = self.stays_unknown() => {
+                debug!(peer = %self.address, "given up: nobody known has called");
+                self.shared.metrics.refused(Refusal::Unknown);
+                self.end.cancel();
+            }
         }
         http.as_mut().graceful_shutdown();
         tokio::select! {
             ended = &mut http => self.ended(ended),
             () = self.falls_silent(&written) => debug!(peer = %self.address, "closed: its client does not listen"),
+            () = self.stays_unknown() => debug!(peer = %self.address, "closed: its client is a stranger"),
             () = self.is_overdue() => self.cut_off(),
         }
     }
@@ -108,6 +118,14 @@ impl Connection {
     fn ended(&self, ended: hyper::Result<()>) {
         if let Err(error) = ended {
             debug!(peer = %self.address, %error, "the connection broke");
+        }
+    }
+
+    /// Waits until so much time has passed as a stranger has; for ever, if somebody known has called by then.
+    async fn stays_unknown(&self) {
+        sleep(self.shared.limits.unknown).await;
+        if self.standing.is_known() {
+            std::future::pending().await
         }
     }
 

@@ -10,6 +10,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 pub struct Limits {
     /// How long a client may take until it speaks HTTP/2, the TLS handshake included.
     pub handshake: Duration,
+    /// How long a connection lasts on which nobody known calls. Health checks make nobody known: whoever sends nothing else
+    /// connects again now and then.
+    pub unknown: Duration,
     /// How long a connection that is to end may be silent before it is closed: no call is being worked on, and its client
     /// takes nothing of what is to be sent to it.
     pub silence: Duration,
@@ -21,6 +24,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake: Duration::from_secs(10),
+            unknown: Duration::from_secs(30),
             silence: Duration::from_secs(2),
             certificate_check: Duration::from_secs(5),
         }

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, UpDownCounter};
-use opentelemetry::{KeyValue, global};
 
-use crate::telemetry::names;
+use crate::telemetry::{self, names};
 
 /// Why a connection came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// There are as many as there may be.
     Full,
+    /// There are as many from the client's network as there may be.
+    FullOfOne,
+    /// Nobody known has called on it in time.
+    Unknown,
     /// The client has not spoken in time.
     Silent,
     /// There was no agreement on TLS, or the client's certificate is not accepted.
@@ -22,6 +26,8 @@ impl Refusal {
     fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::FullOfOne => "full_of_one",
+            Self::Unknown => "unknown",
             Self::Silent => "silent",
             Self::Handshake => "handshake",
         }
@@ -42,7 +48,7 @@ struct Instruments {
 
 impl Metrics {
     pub fn new() -> Self {
-        let meter = global::meter(env!("CARGO_PKG_NAME"));
+        let meter = telemetry::meter();
         let open = meter.i64_up_down_counter(names::CONNECTIONS_OPEN).with_unit("{connection}");
         let refused = meter.u64_counter(names::CONNECTIONS_REFUSED).with_unit("{connection}");
         let reload_failures = meter.u64_counter(names::CERTIFICATE_RELOAD_FAILURES).with_unit("{failure}");

@@ -16,6 +16,7 @@ mod ending;
 mod handshake;
 mod limits;
 mod metrics;
+mod networks;
 mod options;
 mod peer;
 mod reload;

@@ -32,6 +32,16 @@ pub struct TransportOptions {
     )]
     pub max_connections: u32,
 
+    /// The most connections at a time from one address, or one /64 network of IPv6. Further ones are closed at once. All who
+    /// come through one proxy come from its address. 0 is no limit
+    #[arg(
+        long = "max-connections-per-address",
+        env = "NODEWARD_MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "COUNT",
+        default_value_t = Self::MAX_CONNECTIONS_OF_ONE
+    )]
+    pub max_connections_of_one: u32,
+
     /// The age, in seconds, at which a connection is given up, give or take a tenth: its streams end, its calls come to
     /// their end, and its client connects again, perhaps to another replica
     #[arg(
@@ -85,6 +95,9 @@ pub(super) struct TlsFiles {
 impl TransportOptions {
     const MAX_CONNECTIONS: u32 = 4096;
 
+    /// Half of all: no one alone takes the others' places.
+    const MAX_CONNECTIONS_OF_ONE: u32 = Self::MAX_CONNECTIONS / 2;
+
     /// The protection of what is served on this address, or why it can't be.
     pub(super) fn protection(&self, listen: SocketAddr) -> anyhow::Result<Protection> {
         // ::ffff:127.0.0.1 is loopback too.
@@ -117,6 +130,7 @@ impl Default for TransportOptions {
             tls: TlsOptions::default(),
             plaintext: false,
             max_connections: Self::MAX_CONNECTIONS,
+            max_connections_of_one: Self::MAX_CONNECTIONS_OF_ONE,
             connection_max_age: Duration::from_secs(1800),
             limits: Limits::default(),
         }

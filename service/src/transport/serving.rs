@@ -104,7 +104,8 @@ impl Transport {
             metrics: self.metrics,
             cut_off: cut_off.clone(),
         };
-        let accept = Accept::new(self.options.max_connections, connections.clone(), shared);
+        let TransportOptions { max_connections, max_connections_of_one, .. } = self.options;
+        let accept = Accept::new(max_connections, max_connections_of_one, connections.clone(), shared);
         Serving { accepting: tokio::spawn(accept.run(self.listener)), connections, stop, cut_off }
     }
 }

@@ -2,6 +2,7 @@
 
 #[path = "../../../tests/support/collector.rs"]
 mod collector;
+mod copies;
 mod fixture;
 mod kubernetes;
 mod lifecycle;

@@ -7,5 +7,6 @@ mod end;
 mod fixture;
 mod handshake;
 mod peer;
+mod strangers;
 #[path = "../../../tests/support/tls.rs"]
 mod tls;

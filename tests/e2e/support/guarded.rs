@@ -1,6 +1,7 @@
 //! Servers that let nobody in whom they do not know.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,11 @@ pub async fn rbac_only() -> ClusterOptions {
 
 /// The options of a server that takes certificates, and tokens for nodeward, and keeps records.
 pub async fn options() -> ServeOptions {
-    let sandbox = &world().await.sandbox;
+    options_in(&world().await.sandbox)
+}
+
+/// The same in front of this sandbox.
+pub fn options_in(sandbox: &Sandbox) -> ServeOptions {
     let CertificateFiles { certificate, key } = sandbox.server_certificate();
     let tls = TlsOptions { cert: Some(certificate), key: Some(key), client_ca: Some(sandbox.client_ca()) };
     let records = sandbox.dir().join(unique("audit")).join("log");
@@ -70,7 +75,11 @@ pub async fn options() -> ServeOptions {
 impl Guarded {
     /// A server of its own, which outlives the test.
     pub async fn start(cluster: ClusterOptions, options: ServeOptions) -> Self {
-        let sandbox = &world().await.sandbox;
+        Self::start_in(&world().await.sandbox, cluster, options).await
+    }
+
+    /// The same in front of this sandbox.
+    pub async fn start_in(sandbox: &'static Sandbox, cluster: ClusterOptions, options: ServeOptions) -> Self {
         let server = on_shared_runtime(move || async move {
             let server = start_server_of(&cluster, options).await;
             server.ready().await;
@@ -98,6 +107,11 @@ impl Guarded {
     /// Somebody who shows nothing.
     pub async fn nobody(&self) -> Somebody {
         Somebody::connect(self.server.address(), &self.sandbox.server_ca(), None).await
+    }
+
+    /// Somebody who shows nothing and comes from this address.
+    pub async fn nobody_from(&self, from: IpAddr) -> Somebody {
+        Somebody::connect_from(Some(from), self.server.address(), &self.sandbox.server_ca(), None).await
     }
 
     /// Somebody who shows this token, and no certificate.

@@ -10,13 +10,17 @@ pub mod follower;
 pub mod fragile;
 pub mod grants;
 pub mod guarded;
+pub mod http;
 pub mod http2;
 pub mod nodes;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod records;
 pub mod replay;
 pub mod requests;
+#[path = "../../support/series.rs"]
+pub mod series;
 pub mod somebody;
 pub mod target;
 #[path = "../../support/tls.rs"]
@@ -27,5 +31,5 @@ pub mod workload;
 mod world;
 
 pub use checks::{ErrorExt, assert_error, assert_violation};
-pub use collector::{Collector, Span};
+pub use collector::{Collector, LogRecord, Span};
 pub use world::{Client, connect, eventually, start_server, unique, world};

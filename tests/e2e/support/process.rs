@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
@@ -91,17 +92,27 @@ impl ServerProcess {
 
     /// The same, but these flags also say who is let in and where records are kept.
     pub async fn start_exactly(kubeconfig: &Path, flags: &[&str]) -> Self {
-        let kubeconfig = kubeconfig.to_str().unwrap();
-        let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig, "--log", "info"], flags].concat();
-        let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = read(child.stderr.take().unwrap());
+        let (child, mut log) = spawn(kubeconfig, flags).await;
         // In whichever order.
         let (mut said, first) = lines_until(&mut log, &["listening", "ready"]).await;
         let (more, second) = lines_until(&mut log, &["listening", "ready"]).await;
         said.extend(more);
-        let (_, address) = [&first, &second].into_iter().find_map(|line| line.split_once("address=")).unwrap();
-        let address = address.split_whitespace().next().unwrap().parse().unwrap();
+        let address = [&first, &second].into_iter().find_map(|line| address_in(line)).unwrap();
         Self { child, log, address, said }
+    }
+
+    /// The same, but without waiting for more than that it listens.
+    pub async fn start_listening(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let (child, mut log) = spawn(kubeconfig, flags).await;
+        let (mut said, line) = lines_until(&mut log, &["listening"]).await;
+        let address = address_in(&line).unwrap();
+        said.push(line);
+        Self { child, log, address, said }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// How much memory it has, in bytes.
@@ -109,6 +120,18 @@ impl ServerProcess {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// Where it shows its metrics.
+    pub fn admin(&self) -> SocketAddr {
+        let line = self.said.iter().find(|line| line.contains("serving metrics and probes"));
+        address_in(line.expect("it says where")).unwrap()
+    }
+
+    /// No file of it may become larger than this from now on: to it, the disk is full. `None` is no limit.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let pid = Pid::from_raw(self.pid().try_into().unwrap());
+        prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     }
 
     fn pid(&self) -> u32 {
@@ -135,6 +158,21 @@ impl ServerProcess {
         }
         (self.child.wait().await.unwrap().code(), rest)
     }
+}
+
+async fn spawn(kubeconfig: &Path, flags: &[&str]) -> (Child, UnboundedReceiver<String>) {
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let level: &[&str] = if flags.contains(&"--log") { &[] } else { &["--log", "info"] };
+    let flags = [&["--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig], level, flags].concat();
+    let mut child = command(&flags).await.stderr(Stdio::piped()).spawn().unwrap();
+    let log = read(child.stderr.take().unwrap());
+    (child, log)
+}
+
+/// The address in a line that says where it listens, in either format of the log.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, address) = line.split_once("address=").or_else(|| line.split_once("\"address\":\""))?;
+    Some(address.split([' ', '"']).next()?.parse().unwrap())
 }
 
 /// The lines of a log. They are read as they come: a server whose log nobody reads would stand still at last.

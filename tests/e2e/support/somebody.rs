@@ -1,6 +1,6 @@
 //! Callers, and what they show.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use nodeward_api::v1::PatchNodeRequest;
@@ -28,13 +28,24 @@ pub struct Somebody {
 impl Somebody {
     /// Somebody who trusts this CA, and shows a certificate if they have one.
     pub async fn connect(address: SocketAddr, ca: &Path, certificate: Option<&CertificateFiles>) -> Self {
+        Self::connect_from(None, address, ca, certificate).await
+    }
+
+    /// The same, from this address.
+    pub async fn connect_from(
+        from: Option<IpAddr>,
+        address: SocketAddr,
+        ca: &Path,
+        certificate: Option<&CertificateFiles>,
+    ) -> Self {
         let read = |path: &Path| std::fs::read(path).unwrap();
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca))).domain_name("localhost");
         let tls = match certificate {
             Some(files) => tls.identity(Identity::from_pem(read(&files.certificate), read(&files.key))),
             None => tls,
         };
-        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls).unwrap();
+        let endpoint =
+            Endpoint::from_shared(format!("https://{address}")).unwrap().tls_config(tls).unwrap().local_address(from);
         Self { channel: endpoint.connect().await.unwrap(), metadata: MetadataMap::new() }
     }
 

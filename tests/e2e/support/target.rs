@@ -14,7 +14,8 @@ use super::process::ServerProcess;
 use super::tls::Site;
 use super::{Client, connect, world};
 
-/// By how much the server's memory may grow.
+/// By how much the server's memory may grow, besides what that of a server grows by that is not attacked: the other tests
+/// change the cluster meanwhile, and each server remembers what.
 const MOST_GROWTH: u64 = 20 << 20;
 
 /// How long an honest client waits for an answer.
@@ -27,42 +28,43 @@ const LEAST: Duration = Duration::from_secs(3);
 pub struct Target {
     server: Arc<ServerProcess>,
     site: Option<Site>,
-    memory_before: u64,
     is_over: Arc<AtomicBool>,
     honest: JoinHandle<usize>,
-    memory: JoinHandle<u64>,
+    growth: JoinHandle<u64>,
 }
 
-/// What other tests change meanwhile is remembered by each server of the cluster, and is not what is measured.
+/// So that what other tests change makes less of a difference.
 const OTHERS_CHANGES: [&str; 2] = ["--change-log-mib", "1"];
 
 impl Target {
     /// A server that serves plain text.
     pub async fn plain() -> Self {
-        let server = ServerProcess::start(world().await.sandbox.kubeconfig_path(), &OTHERS_CHANGES).await;
-        Self::new(server, None).await
+        Self::new(None, &["--plaintext"]).await
     }
 
     /// A server that serves TLS.
     pub async fn tls() -> Self {
         let site = Site::new();
         let flags = site.flags();
-        let flags: Vec<&str> = OTHERS_CHANGES.into_iter().chain(flags.iter().map(String::as_str)).collect();
-        let server = ServerProcess::start_with(world().await.sandbox.kubeconfig_path(), &flags).await;
-        Self::new(server, Some(site)).await
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        Self::new(Some(site), &flags).await
     }
 
-    async fn new(server: ServerProcess, site: Option<Site>) -> Self {
-        let server = Arc::new(server);
-        let client = client(server.address, site.as_ref()).await;
+    async fn new(site: Option<Site>, flags: &[&str]) -> Self {
+        let flags = [&OTHERS_CHANGES, flags].concat();
+        let start = || async { ServerProcess::start_with(world().await.sandbox.kubeconfig_path(), &flags).await };
+        let (server, unharmed) = (Arc::new(start().await), start().await);
+        let attacked = client(server.address, site.as_ref()).await;
         // What is made once, by the first calls, is no growth.
-        for _ in 0..200 {
-            ask(&mut client.clone()).await;
+        for client in [attacked.clone(), client(unharmed.address, site.as_ref()).await] {
+            for _ in 0..200 {
+                ask(&mut client.clone()).await;
+            }
         }
-        let (memory_before, is_over) = (server.memory(), Arc::<AtomicBool>::default());
-        let honest = tokio::spawn(keep_asking(client, is_over.clone()));
-        let memory = tokio::spawn(watch_memory(server.clone(), is_over.clone()));
-        Self { server, site, memory_before, is_over, honest, memory }
+        let is_over = Arc::<AtomicBool>::default();
+        let honest = tokio::spawn(keep_asking(attacked, is_over.clone()));
+        let growth = tokio::spawn(watch_growth(server.clone(), unharmed, is_over.clone()));
+        Self { server, site, is_over, honest, growth }
     }
 
     /// Where it listens.
@@ -83,8 +85,7 @@ impl Target {
         // Whoever comes now is served as well.
         ask(&mut client(self.address(), self.site.as_ref()).await).await;
         self.is_over.store(true, Ordering::Relaxed);
-        let (answers, memory) = (self.honest.await.unwrap(), self.memory.await.unwrap());
-        let growth = memory.saturating_sub(self.memory_before);
+        let (answers, growth) = (self.honest.await.unwrap(), self.growth.await.unwrap());
         println!("{answers} answers meanwhile, and {} KiB more memory", growth >> 10);
         assert!(answers >= 10, "only {answers} answers");
         assert!(growth <= MOST_GROWTH, "the memory grew by {} KiB", growth >> 10);
@@ -114,11 +115,14 @@ async fn keep_asking(mut client: Client, is_over: Arc<AtomicBool>) -> usize {
     answers
 }
 
-/// The most memory that the server has until the attack is over.
-async fn watch_memory(server: Arc<ServerProcess>, is_over: Arc<AtomicBool>) -> u64 {
+/// By how much more the memory of the attacked server grows than that of the unharmed one, at most, until the attack is over.
+async fn watch_growth(attacked: Arc<ServerProcess>, unharmed: ServerProcess, is_over: Arc<AtomicBool>) -> u64 {
+    let before = [attacked.memory(), unharmed.memory()];
     let mut most = 0;
     while !is_over.load(Ordering::Relaxed) {
-        most = most.max(server.memory());
+        let growth = attacked.memory().saturating_sub(before[0]);
+        let growth_of_any = unharmed.memory().saturating_sub(before[1]);
+        most = most.max(growth.saturating_sub(growth_of_any));
         sleep(Duration::from_millis(20)).await;
     }
     most

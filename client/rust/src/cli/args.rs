@@ -1,5 +1,7 @@
 //! The command line: each command's arguments, in kubectl's words where it has them.
 
+mod audit;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use clap_complete::Shell;
 use crate::connection::ConnectionArgs;
 use crate::exit_code;
 use crate::output::Format;
+
+pub use audit::{AuditCommand, AuditFollowArgs, AuditFormat, AuditListArgs, AuditVerifyArgs};
 
 /// Read, watch and change the nodes of a Kubernetes cluster through nodeward.
 #[derive(Debug, Parser)]
@@ -46,6 +50,9 @@ pub enum Command {
     Create(CreateArgs),
     /// Delete node objects; the machines are not touched
     Delete(DeleteArgs),
+    /// Show who changed what, when, why and with which result, and verify that record
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show the contexts of the configuration, and choose one
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -3,7 +3,7 @@
 use nodeward_client::Code;
 
 /// Each code and what it means, as `--help` and the README show them.
-const MEANINGS: [(u8, &str); 7] = [
+const MEANINGS: [(u8, &str); 8] = [
     (0, "done"),
     (1, "another failure, failures of different kinds, or output that can't be written"),
     (2, "the command line or a file can't be used, as this program or the server finds"),
@@ -11,7 +11,11 @@ const MEANINGS: [(u8, &str); 7] = [
     (4, "a conflict or a precondition: an etag, a value, a count, an expired resume token"),
     (5, "the server is unavailable or too busy, or took too long"),
     (6, "denied, or the server does not know who is calling"),
+    (NOT_INTACT, "an audit log is not intact"),
 ];
+
+/// The code of an audit log that is not what was written.
+pub const NOT_INTACT: u8 = 7;
 
 /// What `--help` says about them.
 pub fn help() -> String {
@@ -29,7 +33,7 @@ pub fn of_request(code: Code, reason: Option<&str>) -> u8 {
         // Nobody else's: the client refused it before it was sent.
         (Code::InvalidArgument, None) => 2,
         (Code::NotFound, _) => 3,
-        (_, Some("RESUME_TOKEN_EXPIRED")) => 4,
+        (_, Some("RESUME_TOKEN_EXPIRED" | "AUDIT_LOG_MISMATCH")) => 4,
         (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists, _) => 4,
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, _) => 5,
         // Put off: the attempts that the timeout left room for have not sufficed.
@@ -37,6 +41,7 @@ pub fn of_request(code: Code, reason: Option<&str>) -> u8 {
         // Something on the way to the server has too much to do.
         (Code::ResourceExhausted, None) => 5,
         (Code::PermissionDenied | Code::Unauthenticated, _) => 6,
+        (_, Some("AUDIT_LOG_UNREADABLE")) => NOT_INTACT,
         _ => 1,
     }
 }
@@ -52,7 +57,7 @@ mod tests {
     use super::*;
 
     /// The code of each reason that the server gives.
-    const OF_REASONS: [(&str, u8); 31] = [
+    const OF_REASONS: [(&str, u8); 34] = [
         ("INVALID_FIELD", 2),
         ("INVALID_PAGE_TOKEN", 1),
         ("INVALID_RESUME_TOKEN", 2),
@@ -74,6 +79,9 @@ mod tests {
         ("CLUSTER_DENIED", 6),
         ("VALIDATION_UNSUPPORTED", 4),
         ("RESUME_TOKEN_EXPIRED", 4),
+        ("NO_AUDIT_LOG", 4),
+        ("AUDIT_LOG_MISMATCH", 4),
+        ("AUDIT_LOG_UNREADABLE", 7),
         ("RATE_LIMITED", 5),
         ("OVERLOADED", 5),
         ("CLUSTER_THROTTLED", 5),

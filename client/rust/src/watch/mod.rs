@@ -20,13 +20,14 @@ use crate::api::{Node, WatchNodesRequest, WatchNodesResponse};
 use crate::client::Client;
 use crate::error::Error;
 use crate::retry::pause;
-use crate::watch::patience::Patience;
 use crate::watch::view::View;
 
+pub(crate) use crate::watch::options::DEFAULT_BOOKMARK_INTERVAL;
 pub use crate::watch::options::WatchOptions;
+pub(crate) use crate::watch::patience::Patience;
 
 /// No pause is longer, whatever the server asks for: a watch has no deadline that would end it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Something that a watch tells.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl Watch {
         Self {
             client,
             view: View::new(&options),
-            patience: Patience::new(&options),
+            patience: Patience::of(options.bookmark_interval(), options.begin_within),
             was_authorized: false,
             request: options.into_request(),
             stream: None,

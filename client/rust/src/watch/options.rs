@@ -6,7 +6,7 @@ use crate::api::WatchNodesRequest;
 use crate::client::mask;
 
 /// The server's interval of bookmarks if none is asked for.
-const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Which nodes are watched, and how.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,10 +44,9 @@ impl WatchOptions {
         Self { label_selector: selector.into(), ..Self::default() }
     }
 
-    /// After so long a silence the stream counts as dead: three bookmarks were missed.
-    pub(crate) fn longest_silence(&self) -> Duration {
-        let interval = self.bookmark_interval.unwrap_or(DEFAULT_BOOKMARK_INTERVAL);
-        interval.max(Duration::from_secs(1)).saturating_mul(3)
+    /// How often a bookmark comes when nothing else does.
+    pub(crate) fn bookmark_interval(&self) -> Duration {
+        self.bookmark_interval.unwrap_or(DEFAULT_BOOKMARK_INTERVAL)
     }
 
     /// The request, without a token.
@@ -82,12 +81,5 @@ mod tests {
     #[test]
     fn without_a_mask_all_fields_are_asked_for() {
         assert_eq!(WatchOptions::default().into_request().read_mask, None);
-    }
-
-    #[test]
-    fn three_missed_bookmarks_are_a_dead_stream() {
-        let options = WatchOptions { bookmark_interval: Some(Duration::from_secs(5)), ..WatchOptions::default() };
-        assert_eq!(options.longest_silence(), Duration::from_secs(15));
-        assert_eq!(WatchOptions::default().longest_silence(), Duration::from_secs(90));
     }
 }

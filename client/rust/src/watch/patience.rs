@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::Error;
-use crate::watch::WatchOptions;
 
 /// What a watch bears.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +17,11 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn new(options: &WatchOptions) -> Self {
-        let begin_by = options.begin_within.and_then(|time| Instant::now().checked_add(time));
-        Self { longest_silence: options.longest_silence(), begin_by }
+    /// With a stream that has a bookmark so often, and must have begun within this time. Three bookmarks missed are too many.
+    pub(crate) fn of(bookmark_interval: Duration, begin_within: Option<Duration>) -> Self {
+        let begin_by = begin_within.and_then(|time| Instant::now().checked_add(time));
+        let longest_silence = bookmark_interval.max(Duration::from_secs(1)).saturating_mul(3);
+        Self { longest_silence, begin_by }
     }
 
     /// The watch has begun.
@@ -49,5 +50,16 @@ impl Patience {
     /// That the watch has not begun in time.
     pub(crate) fn over() -> Error {
         Error::deadline("the server did not begin the watch in time")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_missed_bookmarks_are_a_dead_stream() {
+        let silence = |interval| Patience::of(Duration::from_secs(interval), None).longest_silence;
+        assert_eq!([silence(0), silence(5), silence(30)], [3, 15, 90].map(Duration::from_secs));
     }
 }

@@ -27,7 +27,12 @@ pub(super) struct Place {
 impl Concurrency {
     /// So many calls of each user. None without a limit.
     pub fn new(most: u32) -> Option<Self> {
-        (most > 0).then(|| Self { most, counts: Arc::default() })
+        (most > 0).then(|| Self::of(most))
+    }
+
+    /// So many calls of each, however few.
+    pub fn of(most: u32) -> Self {
+        Self { most, counts: Arc::default() }
     }
 
     /// A place for a call, if the user has one left.

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use opentelemetry::global;
 use pin_project_lite::pin_project;
 use tonic::Status;
 use tower::{Layer, Service};
@@ -18,7 +17,8 @@ use super::time::Time;
 use super::{LimitOptions, permit};
 use crate::caller::Caller;
 use crate::error::Error;
-use crate::telemetry::methods;
+use crate::standing::Standing;
+use crate::telemetry::{self, methods};
 
 /// Limits calls. Its clones count together.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl LimitLayer {
     /// These limits. Refusals and open streams are counted by the meter that the process has by now.
     pub fn new(options: &LimitOptions) -> Self {
         methods::prepare();
-        Self::from(Limits::new(options, &Time::monotonic(), &global::meter(env!("CARGO_PKG_NAME"))))
+        Self::from(Limits::new(options, &Time::monotonic(), &telemetry::meter()))
     }
 }
 
@@ -69,7 +69,8 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = request.extensions().get::<Caller>();
-        let state = match self.limits.admit(request.uri().path(), caller) {
+        let standing = request.extensions().get::<Standing>();
+        let state = match self.limits.admit(request.uri().path(), caller, standing) {
             Ok(admission) => {
                 if let Some(permit) = admission.permit.clone().filter(|_| admission.outlives_caller) {
                     request.extensions_mut().insert(permit);

@@ -12,9 +12,11 @@ use super::load::Load;
 use super::metrics::Metrics;
 use super::permit::{Admission, Held, UserKey};
 use super::rate::Rate;
+use super::side::{SidePlace, SideStreams};
 use super::time::Time;
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::standing::Standing;
 use crate::telemetry::methods::{self, Class, Method};
 
 /// Kubernetes' name for who has not shown who they are.
@@ -27,6 +29,7 @@ const UNKNOWN: Method = Method { class: Class::Read, streams: false };
 pub(super) struct Limits {
     users: PerClass<UserLimits>,
     load: Load,
+    side: SideStreams,
     hashes: RandomState,
     metrics: Metrics,
 }
@@ -51,19 +54,33 @@ impl Limits {
                 watches: user_limits(options.watch_rate, options.watch_burst, options.watch_concurrency),
                 mutations: user_limits(options.mutation_rate, options.mutation_burst, options.mutation_concurrency),
             },
+            side: SideStreams::new(),
             hashes: RandomState::new(),
             metrics: Metrics::new(meter, &load),
             load,
         }
     }
 
-    /// Lets a call to `path` in, or says why not. Callers who are not known count as one user; the server itself is bound
-    /// only by what it can do.
-    pub fn admit(&self, path: &str, caller: Option<&Caller>) -> Result<Admission, Error> {
+    /// Lets a call to `path` in, which came on this connection, or says why not. Callers who are not known count as one user;
+    /// the server itself is bound only by what it can do.
+    pub fn admit(&self, path: &str, caller: Option<&Caller>, standing: Option<&Standing>) -> Result<Admission, Error> {
         let method = methods::lookup(path.trim_start_matches('/')).map_or(UNKNOWN, |(_, method)| method);
-        let Some((class, limits)) = self.users.get(method.class) else { return Ok(Admission::default()) };
-        let admitted = self.enter(limits, class, method, caller);
+        let admitted = self.enter_aside(method, standing).and_then(|side| match self.users.get(method.class) {
+            Some((class, limits)) => self.enter(limits, class, method, caller, side),
+            None => {
+                let permit = side.map(|side| Held { user: None, load: None, side: Some(side) }.into());
+                Ok(Admission { permit, ..Admission::default() })
+            }
+        });
         admitted.inspect_err(|error| self.metrics.refused(error))
+    }
+
+    /// The place of a stream that is none of the contract's.
+    fn enter_aside(&self, method: Method, standing: Option<&Standing>) -> Result<Option<SidePlace>, Error> {
+        let Some(standing) = standing.filter(|_| method.streams && method.is_aside()) else { return Ok(None) };
+        let entered = self.side.enter(standing, self.hashes.hash_one(standing.network()));
+        let refused = |limit| Error::Overloaded { class: "side streams", limit, retry_after: soon() };
+        entered.map(Some).map_err(refused)
     }
 
     /// The user's own limits come first: who is over them takes no place from others even for a moment. A call that is then
@@ -74,6 +91,7 @@ impl Limits {
         class: &'static str,
         method: Method,
         caller: Option<&Caller>,
+        side: Option<SidePlace>,
     ) -> Result<Admission, Error> {
         let user = match caller {
             Some(Caller::Server) => None,
@@ -87,7 +105,7 @@ impl Limits {
         } else {
             (call, None)
         };
-        let permit = Some(Held { user, load }.into());
+        let permit = Some(Held { user, load: Some(load), side }.into());
         Ok(Admission { permit, opening, outlives_caller: method.mutates() })
     }
 

@@ -15,7 +15,6 @@ pub(super) struct Metrics {
 impl Metrics {
     /// The instruments of this meter. The load is looked at when they are read, so that calls don't pay for it.
     pub fn new(meter: &Meter, load: &Load) -> Self {
-        let refusals = meter.u64_counter(names::LIMIT_REFUSALS).with_unit("{call}");
         let usage = meter.i64_observable_up_down_counter(names::LOAD_USAGE).with_unit("{call}");
         let limit = meter.i64_observable_up_down_counter(names::LOAD_LIMIT).with_unit("{call}");
         usage
@@ -26,15 +25,29 @@ impl Metrics {
             .with_description("The limits of the server on calls in progress and open streams")
             .with_callback(observe(load, |usage| usage.most))
             .build();
-        Self { refusals: refusals.with_description("Calls that were refused because of a limit").build() }
+        Self { refusals: refusals(meter) }
     }
 
     /// Counts a call that was refused with this error.
     pub fn refused(&self, error: &Error) {
-        if let Error::RateLimited { class, limit, .. } | Error::Overloaded { class, limit, .. } = error {
-            self.refusals.add(1, &[KeyValue::new(names::LIMIT_CLASS, *class), limit_name(limit)]);
-        }
+        refused(&self.refusals, error);
     }
+}
+
+/// Counts refusals.
+pub(in crate::access) fn refusals(meter: &Meter) -> Counter<u64> {
+    let refusals = meter.u64_counter(names::LIMIT_REFUSALS).with_unit("{call}");
+    refusals.with_description("Calls that were refused because of a limit").build()
+}
+
+/// Counts a call that was refused with this error, if that says which limit it was.
+pub(in crate::access) fn refused(refusals: &Counter<u64>, error: &Error) {
+    let (class, limit) = match error {
+        Error::RateLimited { class, limit, .. } | Error::Overloaded { class, limit, .. } => (*class, *limit),
+        Error::AuthenticationOverloaded { limit, .. } => ("authentication", *limit),
+        _ => return,
+    };
+    refusals.add(1, &[KeyValue::new(names::LIMIT_CLASS, class), limit_name(limit)]);
 }
 
 fn observe(load: &Load, what: fn(&Usage) -> Option<usize>) -> impl Fn(&dyn AsyncInstrument<i64>) + use<> {

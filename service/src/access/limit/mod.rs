@@ -7,7 +7,8 @@
 //! - what is remembered of users is bounded, however many there are.
 //!
 //! [`LimitLayer`] goes inside whatever puts a [`Caller`](crate::caller::Caller) into the extensions of requests. Reads,
-//! watches and mutations are limited each on their own; the health service is not limited.
+//! watches and mutations are limited each on their own; health checks are not limited, but for how many streams of them and
+//! of reflection are open.
 
 mod class;
 mod concurrency;
@@ -18,10 +19,14 @@ mod metrics;
 mod options;
 mod permit;
 mod rate;
+mod side;
 mod states;
 #[cfg(test)]
 mod tests;
 mod time;
+
+pub(super) use metrics::{refusals, refused};
+pub(super) use time::Time;
 
 pub use layer::{Limit, LimitFuture, LimitLayer, LimitedBody};
 pub use options::LimitOptions;

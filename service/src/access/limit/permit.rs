@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::concurrency::Place;
 use super::load::Taken;
+use super::side::SidePlace;
 
 /// A user: a hash of the name under a key that nobody knows. Names are long, and whoever calls chooses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +30,9 @@ pub(super) struct Held {
     /// Among those of its user.
     pub user: Option<Place>,
     /// Among those of all, of which calls and streams have their own.
-    pub load: Taken,
+    pub load: Option<Taken>,
+    /// Among the streams of services beside the contract.
+    pub side: Option<SidePlace>,
 }
 
 /// A call that is let in.

@@ -7,7 +7,7 @@ use governor::clock::Clock;
 
 /// A clock. Its clones show the same time.
 #[derive(Clone)]
-pub(super) struct Time(Arc<dyn Fn() -> Duration + Send + Sync>);
+pub(in crate::access) struct Time(Arc<dyn Fn() -> Duration + Send + Sync>);
 
 impl Time {
     /// The monotonic clock of the system.

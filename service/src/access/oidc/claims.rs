@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::options::{OidcOptions, RequiredClaim};
-use crate::caller::{Credential, Principal};
+use crate::caller::{Credential, Details, Principal};
 
 /// The claims of a token.
 pub(super) type Claims = Map<String, Value>;
@@ -57,7 +57,8 @@ impl Mapping {
         }
         let username = self.username(claims)?;
         let groups = self.groups(claims)?;
-        Ok(Principal { username, groups, credential: Credential::OidcToken, expires: Some(expires) })
+        let (details, credential) = (Details::default(), Credential::OidcToken);
+        Ok(Principal { username, groups, details, credential, expires: Some(expires) })
     }
 
     fn username(&self, claims: &Claims) -> Result<String, String> {

@@ -74,7 +74,7 @@ impl Keeper {
         let ended = ended.map_err(|_| Error::DeadlineExceeded { stage: "asking the token's issuer for its keys" })?;
         // The sender is ours: it can't have gone.
         let newest = ended.ok().and_then(|state| state.newest(Instant::now(), suit));
-        newest.ok_or_else(|| Error::Unreachable {
+        newest.ok_or_else(|| Error::IssuerUnreachable {
             detail: format!("the OpenID Connect issuer {} does not tell its keys", self.issuer),
         })
     }

@@ -8,6 +8,7 @@ use kube::core::Status;
 use super::refused::{meaning, unavailable};
 use super::{PodRemoval, RemovalMethod, RemovalRefused, Remover, budgets, request};
 use crate::caller::{Caller, Permission};
+use crate::cluster::WritesAs;
 use crate::cluster::fault;
 use crate::cluster::impersonate::impersonate;
 use crate::error::Error;
@@ -15,6 +16,8 @@ use crate::error::Error;
 pub(super) struct Attempt<'a> {
     pub remover: &'a Remover,
     pub removal: &'a PodRemoval,
+    /// In whose name it is sent.
+    pub writes_as: WritesAs,
 }
 
 impl Attempt<'_> {
@@ -31,7 +34,7 @@ impl Attempt<'_> {
     /// Asks for the caller's right, if Kubernetes will not do it itself because the request is in the server's name.
     async fn require_right(&self) -> Result<(), RemovalRefused> {
         let PodRemoval { caller: Caller::User(user), namespace, deadline, .. } = self.removal else { return Ok(()) };
-        if self.remover.impersonation.is_as_caller() {
+        if self.writes_as == WritesAs::Caller {
             return Ok(());
         }
         let permission = self.permission();
@@ -77,8 +80,8 @@ impl Attempt<'_> {
     /// Sends it. A refusal is its status, and when to try again if a header says so.
     async fn send(&self) -> Result<Option<(Status, Option<Duration>)>, RemovalRefused> {
         let mut request = request::of(self.removal).map_err(failed)?;
-        if self.remover.impersonation.is_as_caller() {
-            impersonate(&self.removal.caller, &mut request).map_err(failed)?;
+        if let Some(user) = self.writes_as.impersonated(&self.removal.caller) {
+            impersonate(user, &mut request).map_err(failed)?;
         }
         let response = self.remover.client.send(request).await.map_err(failed)?;
         if response.status().is_success() {

@@ -79,7 +79,8 @@ impl Remover {
 
     /// Tries once to remove a pod. After success it is on its way out (or would be, after a dry run), but not gone.
     pub async fn remove(&self, removal: &PodRemoval) -> Result<(), RemovalRefused> {
-        let attempt = with_audit_id(removal.audit_id, Box::pin(Attempt { remover: self, removal }.make()));
+        let attempt = Attempt { remover: self, removal, writes_as: self.impersonation.writes_as() };
+        let attempt = with_audit_id(removal.audit_id, Box::pin(attempt.make()));
         timeout_at(removal.deadline, attempt).await.unwrap_or_else(|_| {
             // It may have been carried out all the same.
             Err(RemovalRefused::Unavailable { detail: "the deadline passed before Kubernetes answered".to_owned() })

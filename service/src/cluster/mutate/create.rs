@@ -21,13 +21,13 @@ pub(super) enum Created {
 impl Mutator {
     /// Creates the node.
     pub async fn create(&self, mutation: &Mutation, name: &str, mut node: Node) -> Result<Changed, Error> {
-        self.refuse_reuse(mutation, name)?;
+        self.refuse_reuse(mutation, name).await?;
         Protected::default().refuse_change(&Protected::of(&node), "node.metadata.annotations")?;
         node.metadata = creatable(node.metadata);
         node.metadata.name = Some(name.to_owned());
-        if let Some(request) = mutation.to_record() {
-            let (key, value) = record::with(None, record::Record::of(request, mutation));
-            node.metadata.annotations.get_or_insert_default().insert(key, value);
+        let notes = record::notes(None, mutation, true);
+        if !notes.is_empty() {
+            node.metadata.annotations.get_or_insert_default().extend(notes);
         }
         let send = self.send_new(mutation, name, &node);
         match Box::pin(self.create_once(mutation, name, send)).await? {
@@ -38,7 +38,8 @@ impl Mutator {
 
     async fn send_new(&self, mutation: &Mutation, name: &str, node: &Node) -> Result<Created, Error> {
         let params = PostParams { dry_run: mutation.validate_only, field_manager: Some(FIELD_MANAGER.to_owned()) };
-        let created = mutation.within("creating the node", self.write.create(&mutation.caller, node, &params)).await?;
+        let created =
+            mutation.within("creating the node", self.write.create(mutation.impersonated(), node, &params)).await?;
         match created.map_err(|error| mutation.failed(error, name)) {
             Ok(created) => Ok(Created::Now(created)),
             // Perhaps it was this request that made it.
@@ -58,17 +59,18 @@ impl Mutator {
         create: impl Future<Output = Result<Created, Error>>,
     ) -> Result<Created, Error> {
         let Some(request) = mutation.to_record() else { return create.await };
-        let entry = match self.ledger.begin(mutation, request, Deed::Create(name.to_owned())).await? {
+        let (entry, is_new) = match self.ledger.begin(mutation, request, Deed::Create(name.to_owned())).await? {
             Begun::Before(Entry { created: Some(uid), .. }) => return self.created_before(mutation, name, &uid).await,
             // What an earlier try began may have come no further.
-            Begun::Before(entry) | Begun::Now(entry) => entry,
+            Begun::Before(entry) => (entry, false),
+            Begun::Now(entry) => (entry, true),
         };
         let result = create.await;
         match &result {
             Ok(Created::Now(node) | Created::Before(node)) => {
                 self.ledger.created(mutation, &entry, node.metadata.uid.as_deref().unwrap_or_default()).await;
             }
-            Err(error) if error.is_refusal() => self.ledger.forget(mutation, &entry).await,
+            Err(error) if error.is_refusal() && is_new => self.ledger.forget(mutation, &entry).await,
             Err(_) => {}
         }
         result

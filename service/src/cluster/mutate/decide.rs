@@ -75,7 +75,7 @@ impl From<Error> for Sent {
 impl Mutator {
     /// Carries out a change of the node of this name.
     pub(super) async fn change(&self, mutation: &Mutation, name: &str, change: &impl Change) -> Result<Changed, Error> {
-        self.refuse_reuse(mutation, name)?;
+        self.refuse_reuse(mutation, name).await?;
         let mut basis =
             if change.needs_managed_fields() { self.reread(mutation, name).await? } else { self.cached(name) };
         for attempt in 0..ATTEMPTS {

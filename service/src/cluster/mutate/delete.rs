@@ -37,7 +37,7 @@ impl Mutator {
         propagation: Propagation,
         allow_missing: bool,
     ) -> Result<Changed, Error> {
-        self.refuse_reuse(mutation, "")?;
+        self.refuse_reuse(mutation, "").await?;
         if let Some(request) = mutation.to_record()
             && let Some(entry) = self.ledger.find(mutation, request).await?
         {
@@ -79,7 +79,7 @@ impl Mutator {
         }
     }
 
-    /// Deletes the targets, and forgets the request if that is refused.
+    /// Deletes the targets, and forgets the request, which was noted just now, if that is refused.
     async fn delete_noted(
         &self,
         mutation: &Mutation,
@@ -120,7 +120,7 @@ impl Mutator {
         entry: &Entry,
         propagation: Propagation,
     ) -> Result<Changed, Error> {
-        self.delete_noted(mutation, Some(entry), entry.targets(), propagation).await?;
+        self.delete_noted(mutation, None, entry.targets(), propagation).await?;
         let mut node = Node::default();
         if let Some(target) = entry.targets().first() {
             node.metadata.name = Some(target.name.clone());
@@ -145,7 +145,7 @@ impl Mutator {
             }),
             ..DeleteParams::default()
         };
-        let call = self.write.delete(&mutation.caller, &target.name, &params);
+        let call = self.write.delete(mutation.impersonated(), &target.name, &params);
         let sent = mutation.within("deleting the node", call).await?;
         match sent.map_err(|error| mutation.failed(error, &target.name)) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(Deleted::Gone),

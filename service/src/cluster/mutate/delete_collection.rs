@@ -39,7 +39,7 @@ impl Mutator {
         mutation: &Mutation,
         collection: &Collection<'_>,
     ) -> Result<(Vec<String>, Outcome), Error> {
-        self.refuse_reuse(mutation, "")?;
+        self.refuse_reuse(mutation, "").await?;
         if let Some(request) = mutation.to_record()
             && let Some(entry) = self.ledger.find(mutation, request).await?
         {

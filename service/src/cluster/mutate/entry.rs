@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::record::{Digest, Record};
@@ -14,6 +15,9 @@ use crate::error::Error;
 
 /// Marks the ConfigMaps of the ledger.
 pub(super) const LABEL: &str = "nodeward.dev/ledger";
+
+/// Tells whose an entry is: a hash, since names of users are no labels.
+const USER: &str = "nodeward.dev/ledger-user";
 
 const METHOD: &str = "nodeward.dev/method";
 const DIGEST: &str = "nodeward.dev/digest";
@@ -57,6 +61,8 @@ pub(super) enum Deed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) request: Record,
+    /// Stands for the user.
+    pub(super) user: String,
     pub(super) deed: Deed,
     /// The uid of the node that was created, once it is.
     pub(super) created: Option<String>,
@@ -65,8 +71,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(request: Record, deed: Deed) -> Self {
-        Self { request, deed, created: None, uid: None }
+    pub(super) fn new(request: Record, username: &str, deed: Deed) -> Self {
+        Self { request, user: user(username), deed, created: None, uid: None }
     }
 
     /// The nodes that the request deletes.
@@ -84,7 +90,7 @@ impl Entry {
         Ok(ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name(*id)),
-                labels: Some([(LABEL.to_owned(), "request".to_owned())].into()),
+                labels: Some([(LABEL.to_owned(), "request".to_owned()), (USER.to_owned(), self.user.clone())].into()),
                 annotations: Some(identity.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
                 ..ObjectMeta::default()
             },
@@ -98,7 +104,8 @@ impl Entry {
         let deed = data(DEED).and_then(|text| serde_json::from_str(text).ok());
         match (record(&map.metadata), deed) {
             (Some(request), Some(deed)) => {
-                Ok(Self { request, deed, created: data(CREATED).cloned(), uid: map.metadata.uid.clone() })
+                let user = user_of(&map.metadata).unwrap_or_default().to_owned();
+                Ok(Self { request, user, deed, created: data(CREATED).cloned(), uid: map.metadata.uid.clone() })
             }
             _ => {
                 let name = map.metadata.name.as_deref().unwrap_or_default();
@@ -116,6 +123,16 @@ pub(super) fn created(uid: &str) -> serde_json::Value {
 /// The name of the entry of a request.
 pub(super) fn name(id: Uuid) -> String {
     format!("{NAME_PREFIX}{id}")
+}
+
+/// What stands for the user of this name.
+pub(super) fn user(username: &str) -> String {
+    Sha256::digest(username).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The user whose entry has this metadata, if it says so.
+pub(super) fn user_of(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.labels.as_ref()?.get(USER).map(String::as_str)
 }
 
 /// The request whose entry has this metadata.
@@ -140,7 +157,7 @@ mod tests {
             digest: Digest::of("DeleteNode", "alice", b"request"),
         };
         let target = Target { name: "worker-1".into(), uid: "a".into(), version: Some("42".into()) };
-        Entry::new(request, Deed::Delete(vec![target]))
+        Entry::new(request, "alice", Deed::Delete(vec![target]))
     }
 
     #[test]
@@ -150,7 +167,9 @@ mod tests {
 
     #[test]
     fn the_metadata_alone_tells_which_request_it_is() {
-        assert_eq!(record(&entry().to_config_map().unwrap().metadata), Some(entry().request));
+        let metadata = entry().to_config_map().unwrap().metadata;
+        assert_eq!(record(&metadata), Some(entry().request));
+        assert_eq!(user_of(&metadata), Some(user("alice").as_str()));
     }
 
     #[test]

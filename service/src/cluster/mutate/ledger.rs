@@ -3,28 +3,34 @@
 //! A node that is gone remembers nothing, so what creates or deletes one is written down before it is sent, in a ConfigMap
 //! of nodeward's namespace. Whoever carries the request out again, after whatever crash, creates nothing a second time, and
 //! deletes what is left of exactly that, never a node that was created anew under the same name.
+//!
+//! There are only so many entries of each user and of all (`quota`): who may delete nodes must not fill Kubernetes with them.
+//! They are counted as of a moment ago, so that a few more may come about.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, ListParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::entry::{self, Deed, Entry, LABEL};
+use super::quota::{LedgerOptions, Usage};
 use super::record::Record;
 use super::{Mutation, Request};
 use crate::cluster::fault;
 use crate::error::Error;
 
 /// How long a request is remembered.
-const REMEMBERED_HOURS: i64 = 24;
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// The deadline of each call that no request waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +53,7 @@ pub(super) struct Ledger {
     /// The same, of which only the metadata are read.
     headers: Api<PartialObjectMeta<ConfigMap>>,
     namespace: String,
+    limits: LedgerOptions,
     /// Which requests there are, as of a moment ago.
     known: Store<PartialObjectMeta<ConfigMap>>,
     /// Whoever follows keeps them up to date.
@@ -54,12 +61,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(client: Client, namespace: &str) -> Self {
+    pub(super) fn new(client: Client, namespace: &str, limits: LedgerOptions) -> Self {
         let writer = Writer::default();
         Self {
             headers: Api::namespaced(client.clone(), namespace),
             entries: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
+            limits,
             known: writer.as_reader(),
             writer: Arc::new(Mutex::new(Some(writer))),
         }
@@ -85,13 +93,34 @@ impl Ledger {
         }
     }
 
-    /// Refuses an id that stands for another request in the ledger, as far as that is known without asking Kubernetes.
-    pub(super) fn refuse_reuse(&self, request: &Request) -> Result<(), Error> {
-        let key = ObjectRef::new(&entry::name(request.id)).within(&self.namespace);
-        match self.known.get(&key).and_then(|found| entry::record(&found.metadata)) {
-            Some(record) if record.digest != request.digest => Err(record.conflict()),
+    /// Refuses an id that stands for another request in the ledger. Kubernetes is asked only if it seems to: a request that was
+    /// refused, and thus forgotten, a moment ago may be corrected.
+    pub(super) async fn refuse_reuse(&self, mutation: &Mutation, request: &Request) -> Result<(), Error> {
+        match self.known.get(&self.key(request)).and_then(|found| entry::record(&found.metadata)) {
+            Some(record) if record.digest != request.digest => self.find(mutation, request).await.map(drop),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses to note one more request if there are enough, unless this one was noted before.
+    fn refuse_excess(&self, mutation: &Mutation, request: &Request) -> Result<(), Error> {
+        if self.known.get(&self.key(request)).is_some() {
+            return Ok(());
+        }
+        let username = mutation.caller.username();
+        let (user, mut usage) = (entry::user(username), Usage::default());
+        for entry in self.known.state() {
+            let Some(noted) = entry.metadata.creation_timestamp.as_ref().map(|time| time.0) else { continue };
+            usage.of_all.add(noted);
+            if entry::user_of(&entry.metadata) == Some(&user) {
+                usage.of_user.add(noted);
+            }
+        }
+        usage.refuse_excess(self.limits, username, REMEMBERED)
+    }
+
+    fn key(&self, request: &Request) -> ObjectRef<PartialObjectMeta<ConfigMap>> {
+        ObjectRef::new(&entry::name(request.id)).within(&self.namespace)
     }
 
     /// The entry of the request, if it was noted before: an error if its id stands for another one.
@@ -105,9 +134,16 @@ impl Ledger {
         Ok(Some(entry))
     }
 
+    /// The entry of this id, whichever request it stands for.
+    pub(super) async fn entry(&self, id: Uuid) -> Result<Option<Entry>, Error> {
+        let found = self.entries.get_opt(&entry::name(id)).await.map_err(fault::from_kube)?;
+        found.as_ref().map(Entry::from_config_map).transpose()
+    }
+
     /// Notes what the request is about to do. If another server was faster, what that noted counts.
     pub(super) async fn begin(&self, mutation: &Mutation, request: &Request, deed: Deed) -> Result<Begun, Error> {
-        let entry = Entry::new(Record::of(request, mutation), deed);
+        self.refuse_excess(mutation, request)?;
+        let entry = Entry::new(Record::of(request, mutation), mutation.caller.username(), deed);
         let map = entry.to_config_map()?;
         let created = mutation.within("noting the request", self.entries.create(&PostParams::default(), &map)).await?;
         match created {
@@ -136,8 +172,9 @@ impl Ledger {
         }
     }
 
-    /// Forgets a request that was refused before it did anything. Best effort: an entry that stays makes the same request
-    /// try again, and another one with its id be refused.
+    /// Forgets a request that was refused before it did anything, and that nobody noted before: another server may have, and be
+    /// about to carry it out. Best effort: an entry that stays makes the same request try again, and another one with its id
+    /// be refused.
     pub(super) async fn forget(&self, mutation: &Mutation, entry: &Entry) {
         let preconditions = Some(Preconditions { uid: entry.uid.clone(), resource_version: None });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
@@ -149,16 +186,16 @@ impl Ledger {
         }
     }
 
-    /// Forgets the requests that nobody will send again.
+    /// Forgets the requests that nobody will send again, as far as they are known.
     pub(super) async fn sweep(&self) -> Result<(), Error> {
-        let entries = quickly(self.entries.list_metadata(&ListParams::default().labels(LABEL))).await?;
-        let horizon = Timestamp::now() - REMEMBERED_HOURS.hours();
-        for entry in entries.map_err(fault::from_kube)? {
-            let created = entry.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            if let (Some(name), Some(created)) = (&entry.metadata.name, created)
-                && created < horizon
-            {
-                match quickly(self.entries.delete(name, &DeleteParams::default())).await? {
+        let horizon = Timestamp::now() - REMEMBERED;
+        for entry in self.known.state() {
+            let ObjectMeta { name, uid, creation_timestamp, .. } = &entry.metadata;
+            let is_old = creation_timestamp.as_ref().is_some_and(|created| created.0 < horizon);
+            if let Some(name) = name.as_ref().filter(|_| is_old) {
+                let preconditions = Some(Preconditions { uid: uid.clone(), resource_version: None });
+                let params = DeleteParams { preconditions, ..DeleteParams::default() };
+                match quickly(self.entries.delete(name, &params)).await? {
                     // Other servers sweep too.
                     Err(error) if !is_gone(&error) => return Err(fault::from_kube(error)),
                     _ => {}
@@ -176,4 +213,50 @@ async fn quickly<T>(call: impl Future<Output = T>) -> Result<T, Error> {
 /// Gone, or gone and noted anew.
 fn is_gone(error: &kube::Error) -> bool {
     fault::api_status(error).is_some_and(|status| status.is_not_found() || status.is_conflict())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::Connection;
+
+    #[tokio::test]
+    async fn requests_that_are_a_day_old_are_forgotten_and_no_others() {
+        let deleted = Arc::<Mutex<Vec<String>>>::default();
+        let note = |number: u128, age: Duration| {
+            let name = entry::name(uuid::Uuid::from_u128(number));
+            json!({ "metadata": { "name": name, "uid": name, "creationTimestamp": (Timestamp::now() - age).to_string() } })
+        };
+        let hour = Duration::from_secs(3600);
+        let list = json!({
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadataList",
+            "metadata": { "resourceVersion": "1" },
+            "items": [note(1, 23 * hour), note(2, 25 * hour)],
+        });
+        let asked = deleted.clone();
+        let connection = Connection::answering(move |path, body| {
+            let name = path.strip_prefix("/api/v1/namespaces/default/configmaps/");
+            if let Some(name) = name {
+                assert_eq!(body["preconditions"]["uid"], name);
+                asked.lock().unwrap().push(name.to_owned());
+            }
+            std::future::ready(if name.is_some() {
+                json!({ "kind": "Status", "status": "Success" })
+            } else {
+                list.clone()
+            })
+        });
+        let ledger = Ledger::new(connection.client, "default", LedgerOptions::default());
+        tokio::select! {
+            () = ledger.follow() => {}
+            () = ledger.ready() => {}
+        }
+        ledger.sweep().await.unwrap();
+        assert_eq!(*deleted.lock().unwrap(), [entry::name(uuid::Uuid::from_u128(2))]);
+    }
 }

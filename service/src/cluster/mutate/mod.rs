@@ -6,6 +6,7 @@
 //! - a change that depends on what was read carries its resourceVersion; if another was faster, it is decided anew,
 //! - a request id is carried out at most once: it is written into the node in the same step as the change that it stands
 //!   for (`record`), or, where the node comes and goes with the change, noted beforehand (`ledger`),
+//! - a node says which audit records its last change has (`record`), so that what a crash interrupted can be settled,
 //! - what belongs to controllers and to nodeward itself is not changed for a caller, in whatever way (`guard`),
 //! - a change that would change nothing is not sent.
 
@@ -17,7 +18,9 @@ mod entry;
 mod guard;
 mod ledger;
 mod patch;
+mod quota;
 mod record;
+mod remains;
 mod update;
 mod write;
 
@@ -31,8 +34,8 @@ use uuid::Uuid;
 
 use super::fault;
 use super::store::{NodeView, Store};
-use super::write_as::Impersonation;
-use crate::caller::Caller;
+use super::write_as::WritesAs;
+use crate::caller::{Caller, Principal};
 use crate::error::Error;
 use crate::node::mask::changed_paths;
 use crate::node::update::diff;
@@ -40,7 +43,9 @@ use crate::node::update::diff;
 pub use delete::Propagation;
 pub use delete_collection::Collection;
 pub use patch::{NodePatch, PatchFormat};
-pub use record::Digest;
+pub use quota::LedgerOptions;
+pub use record::{Digest, Remembers};
+pub use remains::{Noted, Remains};
 pub use write::Subresource;
 
 /// The field manager of changes for which the caller names none.
@@ -49,8 +54,10 @@ pub const FIELD_MANAGER: &str = "nodeward";
 /// What all changes have in common.
 #[derive(Clone, Debug)]
 pub struct Mutation {
-    /// Who asks for it, in whose name it is sent to Kubernetes.
+    /// Who asks for it.
     pub caller: Caller,
+    /// In whose name it is sent to Kubernetes.
+    pub writes_as: WritesAs,
     /// The name of the RPC, for example `CordonNode`.
     pub method: &'static str,
     /// The request's id and what it asks for, if the caller gave an id.
@@ -61,6 +68,8 @@ pub struct Mutation {
     pub validate_only: bool,
     /// Why, in the caller's words.
     pub reason: String,
+    /// The id of the audit records of the call.
+    pub audit_id: Uuid,
     /// By when it must be done.
     pub deadline: Instant,
 }
@@ -138,8 +147,9 @@ fn without_bookkeeping(node: &Node) -> Value {
     let mut node = node.clone();
     node.metadata.managed_fields = None;
     node.metadata.resource_version = None;
-    let is_request = |key: &str| key.starts_with(record::ANNOTATION);
-    node.metadata.annotations.iter_mut().for_each(|annotations| annotations.retain(|key, _| !is_request(key)));
+    let is_kept = |key: &str| key == claim::ANNOTATION || !guard::is_own(key);
+    node.metadata.annotations.iter_mut().for_each(|annotations| annotations.retain(|key, _| is_kept(key)));
+    node.metadata.annotations = node.metadata.annotations.filter(|annotations| !annotations.is_empty());
     serde_json::to_value(node).unwrap_or_default()
 }
 
@@ -160,9 +170,9 @@ pub struct Mutator {
 
 impl Mutator {
     /// A mutator that notes creations and deletions in this namespace. The client must not retry by itself.
-    pub(super) fn new(client: Client, namespace: &str, store: Store, impersonation: Impersonation) -> Self {
-        let ledger = ledger::Ledger::new(client.clone(), namespace);
-        Self { ledger, write: write::WriteClient::new(client, impersonation), store }
+    pub(super) fn new(client: Client, namespace: &str, limits: LedgerOptions, store: Store) -> Self {
+        let ledger = ledger::Ledger::new(client.clone(), namespace, limits);
+        Self { ledger, write: write::WriteClient::new(client), store }
     }
 
     /// Keeps up with the requests that other servers note. Goes on until it is dropped.
@@ -185,11 +195,11 @@ impl Mutator {
         mutation.within("reading the node", self.write.get(name)).await?.map_err(|error| fault::about_node(error, name))
     }
 
-    /// Refuses a request id that stands for another request, as far as that is known without asking Kubernetes: one that
-    /// another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
-    fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
+    /// Refuses a request id that stands for another request, as far as that is known of nodes without asking Kubernetes: one
+    /// that another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
+    async fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
         let Some(request) = &mutation.request else { return Ok(()) };
-        self.ledger.refuse_reuse(request)?;
+        self.ledger.refuse_reuse(mutation, request).await?;
         let nodes = self.store.snapshot().nodes;
         let mut others = nodes.iter().filter(|view| view.name() != name);
         match others.find_map(|view| record::find(view.object(), request.id)) {
@@ -208,6 +218,11 @@ impl Mutation {
     /// What a failed write of this node means.
     fn failed(&self, error: kube::Error, node: &str) -> Error {
         if self.validate_only { fault::about_dry_run(error, node) } else { fault::about_node(error, node) }
+    }
+
+    /// Whom it is sent in the name of, if not in the server's own.
+    fn impersonated(&self) -> Option<&Principal> {
+        self.writes_as.impersonated(&self.caller)
     }
 
     fn check_etag(&self, current: &Node) -> Result<(), Error> {
@@ -233,4 +248,36 @@ impl Mutation {
 async fn step_aside(attempt: u32) {
     let most = 5 << attempt.min(5);
     tokio::time::sleep(Duration::from_millis(rand::random_range(0..most))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::{Credential, Details};
+
+    #[test]
+    fn a_change_is_sent_in_the_name_that_was_decided_on_at_its_beginning() {
+        let alice = Principal {
+            username: "alice".to_owned(),
+            groups: Vec::new(),
+            details: Details::default(),
+            credential: Credential::Certificate,
+            expires: None,
+        };
+        let begun = |caller, writes_as| Mutation {
+            caller,
+            writes_as,
+            method: "CordonNode",
+            request: None,
+            etag: None,
+            validate_only: false,
+            audit_id: Uuid::nil(),
+            reason: String::new(),
+            deadline: Instant::now(),
+        };
+        let caller = Caller::User(alice.clone().into());
+        assert_eq!(begun(caller.clone(), WritesAs::Caller).impersonated(), Some(&alice));
+        assert_eq!(begun(caller, WritesAs::Server).impersonated(), None);
+        assert_eq!(begun(Caller::Server, WritesAs::Caller).impersonated(), None);
+    }
 }

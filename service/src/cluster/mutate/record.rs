@@ -1,7 +1,8 @@
-//! Which requests a node remembers.
+//! What a node remembers of its changes: the last requests, and which audit records the last change has.
 //!
 //! The id of a request is written into an annotation of the node in the same step as the change that it stands for. Both
-//! are there or neither is, whatever crashes in between, and every server sees it.
+//! are there or neither is, whatever crashes in between, and every server sees it. So is the audit id of the last change,
+//! whether or not its request had an id; not of an apply, whose annotations Kubernetes would take for its manager's.
 
 use k8s_openapi::api::core::v1::Node;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::error::Error;
 
 /// The annotation that holds the requests of all changes but applies.
 pub(super) const ANNOTATION: &str = "nodeward.dev/requests";
+
+/// The annotation that holds the audit id of the last change.
+const LAST_CHANGE: &str = "nodeward.dev/last-change";
 
 /// How many requests a node remembers. Each takes about 120 bytes of the node in every cache of the cluster.
 const REMEMBERED: usize = 16;
@@ -80,8 +84,46 @@ pub(super) fn find(node: &Node, id: Uuid) -> Option<Record> {
         .find(|record| record.id == id)
 }
 
+/// What a node remembers of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remembers {
+    /// That it was carried out.
+    Yes,
+    /// Nothing, though it would.
+    No,
+    /// Nothing, but so many requests have come that it may have forgotten.
+    NoMore,
+}
+
+/// What the node remembers of this id, as that of a request of this RPC.
+pub(super) fn memory_of(node: &Node, id: Uuid, method: &str) -> Remembers {
+    match find(node, id) {
+        Some(record) if record.method == method => return Remembers::Yes,
+        // Another request had the id first, and this one was refused.
+        Some(_) => return Remembers::No,
+        None => {}
+    }
+    let requests = node.metadata.annotations.iter().flatten().filter(|(key, _)| key.starts_with(ANNOTATION));
+    let is_full = |value: &str| serde_json::from_str::<Vec<Record>>(value).map_or(true, |all| all.len() >= REMEMBERED);
+    if requests.into_iter().any(|(_, value)| is_full(value)) { Remembers::NoMore } else { Remembers::No }
+}
+
+/// The audit id of the last change, if the node has one.
+pub(super) fn last_change(node: &Node) -> Option<Uuid> {
+    Uuid::try_parse(node.metadata.annotations.as_ref()?.get(LAST_CHANGE)?).ok()
+}
+
+/// The annotations that remember a change: their keys and values. A change that `changes` nothing but them is only written
+/// for the sake of its request's id.
+pub(super) fn notes(node: Option<&Node>, mutation: &Mutation, changes: bool) -> Vec<(String, String)> {
+    let request = mutation.to_record().map(|request| with(node, Record::of(request, mutation)));
+    let is_written = changes && !mutation.validate_only;
+    let change = is_written.then(|| (LAST_CHANGE.to_owned(), mutation.audit_id.to_string()));
+    request.into_iter().chain(change).collect()
+}
+
 /// The annotation for a node with one more request: its key and value.
-pub(super) fn with(node: Option<&Node>, record: Record) -> (String, String) {
+fn with(node: Option<&Node>, record: Record) -> (String, String) {
     append(node, ANNOTATION.to_owned(), Some(record))
 }
 
@@ -149,6 +191,21 @@ mod tests {
         assert_eq!(find(&remembering, Uuid::from_u128(3)), None);
         assert_eq!(find(&remembering, Uuid::from_u128(4)), Some(record(4)));
         assert_eq!(find(&remembering, Uuid::from_u128(19)), Some(record(19)));
+    }
+
+    #[test]
+    fn a_node_tells_what_it_never_knew_from_what_it_may_have_forgotten() {
+        let (mut remembering, of) = (Node::default(), |number| Uuid::from_u128(number));
+        for number in 1..16 {
+            remembering = node(with(Some(&remembering), record(number)));
+        }
+        assert_eq!(memory_of(&remembering, of(15), "CordonNode"), Remembers::Yes);
+        assert_eq!(memory_of(&remembering, of(15), "UpdateNode"), Remembers::No);
+        assert_eq!(memory_of(&remembering, of(99), "CordonNode"), Remembers::No);
+        remembering = node(with(Some(&remembering), record(16)));
+        assert_eq!(memory_of(&remembering, of(99), "CordonNode"), Remembers::NoMore);
+        let spoiled = node((ANNOTATION.to_owned(), "not json".to_owned()));
+        assert_eq!(memory_of(&spoiled, of(1), "CordonNode"), Remembers::NoMore);
     }
 
     #[test]

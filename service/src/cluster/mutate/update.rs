@@ -40,9 +40,11 @@ where
         // A request that has nothing to change is remembered all the same: sent again after somebody else's change, it
         // must not undo that.
         let nothing = mutation.to_record().map(|_| json!({}));
-        let Some(Value::Object(mut body)) = (self.plan)(current)?.or(nothing) else { return Ok(None) };
+        let planned = (self.plan)(current)?;
+        let changes = planned.is_some();
+        let Some(Value::Object(mut body)) = planned.or(nothing) else { return Ok(None) };
         lock(&mut body, current)?;
-        remember(&mut body, current, mutation)?;
+        remember(&mut body, current, mutation, changes)?;
         Ok(Some(body.into()))
     }
 
@@ -55,7 +57,7 @@ where
     ) -> Result<Node, Sent> {
         let params = PatchParams { dry_run: mutation.validate_only, ..manager(None) };
         let body = Patch::Merge(body);
-        let call = mutator.write.patch(&mutation.caller, self.name, self.subresource, &params, &body);
+        let call = mutator.write.patch(mutation.impersonated(), self.name, self.subresource, &params, &body);
         let sent = mutation.within("patching the node", call).await?;
         sent.map_err(|error| Sent::locked(mutation.failed(error, self.name)))
     }

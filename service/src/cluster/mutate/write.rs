@@ -1,6 +1,6 @@
 //! The client that may write. It is made here and never handed out.
 //!
-//! A write is sent in the caller's name (impersonation): Kubernetes decides whether the caller may do it, and its audit log
+//! A write is sent in the name of the user whom its mutation says (impersonation): Kubernetes decides whether the caller may do it, and its audit log
 //! names both. The server's own identity needs no right to change a node, only to impersonate for these very verbs
 //! (constrained impersonation, KEP-5284).
 
@@ -11,9 +11,8 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::Value;
 
-use crate::caller::Caller;
+use crate::caller::Principal;
 use crate::cluster::impersonate::impersonate;
-use crate::cluster::write_as::Impersonation;
 
 /// What of a node is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +28,11 @@ pub(super) struct WriteClient {
     client: Client,
     /// The server's own reads.
     nodes: Api<Node>,
-    impersonation: Impersonation,
 }
 
 impl WriteClient {
-    pub(super) fn new(client: Client, impersonation: Impersonation) -> Self {
-        Self { nodes: Api::all(client.clone()), client, impersonation }
+    pub(super) fn new(client: Client) -> Self {
+        Self { nodes: Api::all(client.clone()), client }
     }
 
     pub(super) async fn get(&self, name: &str) -> kube::Result<Option<Node>> {
@@ -45,14 +43,19 @@ impl WriteClient {
         Ok(self.nodes.list(&Default::default()).await?.items)
     }
 
-    pub(super) async fn create(&self, caller: &Caller, node: &Node, params: &PostParams) -> kube::Result<Node> {
+    pub(super) async fn create(
+        &self,
+        user: Option<&Principal>,
+        node: &Node,
+        params: &PostParams,
+    ) -> kube::Result<Node> {
         let body = serde_json::to_vec(node).map_err(kube::Error::SerdeError)?;
-        self.send(caller, requests().create(params, body)).await
+        self.send(user, requests().create(params, body)).await
     }
 
     pub(super) async fn patch(
         &self,
-        caller: &Caller,
+        user: Option<&Principal>,
         name: &str,
         subresource: Subresource,
         params: &PatchParams,
@@ -62,22 +65,22 @@ impl WriteClient {
             Subresource::Main => requests().patch(name, params, patch),
             Subresource::Status => requests().patch_subresource("status", name, params, patch),
         };
-        self.send(caller, request).await
+        self.send(user, request).await
     }
 
-    pub(super) async fn delete(&self, caller: &Caller, name: &str, params: &DeleteParams) -> kube::Result<()> {
+    pub(super) async fn delete(&self, user: Option<&Principal>, name: &str, params: &DeleteParams) -> kube::Result<()> {
         // The answer is the node, or a status.
-        self.send::<Value>(caller, requests().delete(name, params)).await.map(|_| ())
+        self.send::<Value>(user, requests().delete(name, params)).await.map(|_| ())
     }
 
     async fn send<T: serde::de::DeserializeOwned>(
         &self,
-        caller: &Caller,
+        user: Option<&Principal>,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> kube::Result<T> {
         let mut request = request.map_err(kube::Error::BuildRequest)?;
-        if self.impersonation.is_as_caller() {
-            impersonate(caller, &mut request)?;
+        if let Some(user) = user {
+            impersonate(user, &mut request)?;
         }
         Box::pin(self.client.request(request)).await
     }

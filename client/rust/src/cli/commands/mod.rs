@@ -1,5 +1,6 @@
 //! The commands, one group a file, and what they share: the session, which nodes a change is of, and what is told of it.
 
+mod audit;
 mod config;
 mod cordon;
 mod create;
@@ -17,7 +18,7 @@ use clap_complete::Shell;
 use nodeward_client::api::Node;
 use nodeward_client::{Change, Changed, Client, ListOptions, node_id};
 
-use crate::args::{ChangeArgs, Cli, Command, DryRun, SelectArgs};
+use crate::args::{AuditCommand, ChangeArgs, Cli, Command, DryRun, SelectArgs};
 use crate::commands::each::Report;
 use crate::connection::{Server, Timeout};
 use crate::failure::{Failure, note};
@@ -38,6 +39,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Completion { shell } => completion(shell),
         Command::Config(command) => config::run(command),
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(args),
         command => {
             let (client, server) = connection.connect().await?;
             let session = Session { client, server, timeout: connection.timeout, verbose: connection.verbose };
@@ -69,6 +71,7 @@ impl Session {
             Command::Patch(args) => patch::patch(self, args).await,
             Command::Create(args) => create::create(self, args).await,
             Command::Delete(args) => delete::delete(self, args).await,
+            Command::Audit(command) => audit::run(self, command).await,
             // They need no server.
             Command::Completion { .. } | Command::Config(_) => Ok(()),
         }

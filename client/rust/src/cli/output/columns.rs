@@ -70,7 +70,7 @@ pub fn wide_cells(node: &Node) -> Vec<String> {
 }
 
 /// A cell is one line, and does nothing to the terminal.
-fn cell_text(text: &str) -> String {
+pub fn cell_text(text: &str) -> String {
     printable(text).replace('\n', "\\n")
 }
 

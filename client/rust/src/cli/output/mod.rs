@@ -15,7 +15,8 @@ use nodeward_client::{NodeList, node_id};
 
 use crate::failure::{Failure, note};
 
-pub use object::{Kind, json_line, yaml_document};
+pub use columns::cell_text;
+pub use object::{Kind, json_line, value as message_value, value_json, value_yaml, yaml_document};
 pub use rows::Rows;
 
 /// How nodes are shown, other than as kubectl's table.

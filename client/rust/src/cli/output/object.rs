@@ -20,6 +20,8 @@ pub enum Kind {
     ListNodesResponse,
     WatchNodesResponse,
     DeleteNodesResponse,
+    ListAuditRecordsResponse,
+    StreamAuditRecordsResponse,
 }
 
 impl Kind {
@@ -29,13 +31,20 @@ impl Kind {
             Self::ListNodesResponse => "nodeward.v1.ListNodesResponse",
             Self::WatchNodesResponse => "nodeward.v1.WatchNodesResponse",
             Self::DeleteNodesResponse => "nodeward.v1.DeleteNodesResponse",
+            Self::ListAuditRecordsResponse => "nodeward.v1.ListAuditRecordsResponse",
+            Self::StreamAuditRecordsResponse => "nodeward.v1.StreamAuditRecordsResponse",
         }
     }
 }
 
 /// The message as indented JSON.
 pub fn json(message: &impl Message, kind: Kind) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(&value(message, kind)?).map_err(unwritable)?;
+    value_json(&value(message, kind)?)
+}
+
+/// A value as indented JSON.
+pub fn value_json(value: &Value) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(unwritable)?;
     Ok(format!("{text}\n"))
 }
 
@@ -47,7 +56,12 @@ pub fn json_line(message: &impl Message, kind: Kind) -> Result<String, Failure> 
 
 /// The message as YAML.
 pub fn yaml(message: &impl Message, kind: Kind) -> Result<String, Failure> {
-    let text = serde_saphyr::to_string(&value(message, kind)?).map_err(unwritable)?;
+    value_yaml(&value(message, kind)?)
+}
+
+/// A value as YAML.
+pub fn value_yaml(value: &Value) -> Result<String, Failure> {
+    let text = serde_saphyr::to_string(value).map_err(unwritable)?;
     Ok(format!("{}\n", text.trim_end_matches('\n')))
 }
 
@@ -58,7 +72,7 @@ pub fn yaml_document(message: &impl Message, kind: Kind) -> Result<String, Failu
 
 /// The message as proto3 JSON, by its descriptor, which knows the JSON names of all fields. Keys are sorted, as kubectl sorts
 /// them: equal messages are equal texts.
-fn value(message: &impl Message, kind: Kind) -> Result<Value, Failure> {
+pub fn value(message: &impl Message, kind: Kind) -> Result<Value, Failure> {
     let pool = POOL.as_ref().map_err(unwritable)?;
     let name = kind.full_name();
     let descriptor = pool.get_message_by_name(name).ok_or_else(|| unwritable(format!("the contract has no {name}")))?;

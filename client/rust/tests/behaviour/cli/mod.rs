@@ -1,5 +1,6 @@
 //! The binary, as a user runs it.
 
+mod audit;
 mod changes;
 mod config;
 mod create;

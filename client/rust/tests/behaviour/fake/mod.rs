@@ -1,5 +1,6 @@
-//! A NodeService over a map of nodes: it does as it is told, keeps what it was asked, and fails on demand.
+//! A NodeService, and an AuditService, over a map of nodes: it does as it is told, keeps what it was asked, and fails on demand.
 
+mod audit;
 mod nodes;
 mod service;
 mod wire;
@@ -9,15 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use nodeward_client::api::{
-    CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest,
-    Node, PatchNodeRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
-    WatchNodesResponse,
+    AuditRecord, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest,
+    ListAuditRecordsRequest, ListNodesRequest, Node, PatchNodeRequest, StreamAuditRecordsRequest, UncordonNodeRequest,
+    UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest, WatchNodesResponse,
 };
 use tokio::sync::Barrier;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+pub use audit::{AuditStep, intent, marks, outcome, sends};
 pub use nodes::{change, complete, node, worker};
 pub use wire::{Network, serve};
 
@@ -38,6 +40,8 @@ pub enum Call {
     DeleteMany(DeleteNodesRequest),
     Cordon(CordonNodeRequest),
     Uncordon(UncordonNodeRequest),
+    ListAudit(ListAuditRecordsRequest),
+    StreamAudit(StreamAuditRecordsRequest),
 }
 
 /// What a watch sends. After the last step it stays open.
@@ -74,6 +78,8 @@ pub struct State {
     pub fates: VecDeque<Fate>,
     pub watches: VecDeque<Vec<Step>>,
     pub page_size: usize,
+    pub audit_pages: Vec<Vec<AuditRecord>>,
+    pub audit_streams: VecDeque<Vec<AuditStep>>,
     /// The changes of single nodes that were carried out, by their request ids.
     done: BTreeMap<String, String>,
     version: u64,
@@ -149,6 +155,7 @@ impl Call {
     fn request_id(&self) -> Option<String> {
         match self {
             Self::Get(_) | Self::List(_) | Self::Watch(_) => None,
+            Self::ListAudit(_) | Self::StreamAudit(_) => None,
             Self::Create(request) => Some(request.request_id.clone()),
             Self::Update(request) => Some(request.request_id.clone()),
             Self::UpdateStatus(request) => Some(request.request_id.clone()),

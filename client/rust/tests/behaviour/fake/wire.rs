@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
+use nodeward_client::api::audit_service_server::AuditServiceServer;
 use nodeward_client::api::node_service_server::NodeServiceServer;
 use nodeward_client::{Client, ConnectOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::Router;
 use tonic::transport::{Channel, Endpoint, Server};
 use tower::service_fn;
 
@@ -67,7 +69,7 @@ impl Network {
         }
         let (mut far, server) = duplex(1 << 20);
         let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
-        let service = Server::builder().add_service(NodeServiceServer::new(fake));
+        let service = router(fake);
         tokio::spawn(service.serve_with_incoming(incoming));
         let wire = tokio::spawn(async move {
             let _ = copy_bidirectional(&mut near, &mut far).await;
@@ -75,6 +77,10 @@ impl Network {
         self.wires.lock().unwrap().push(wire.abort_handle());
         client
     }
+}
+
+fn router(fake: Fake) -> Router {
+    Server::builder().add_service(AuditServiceServer::new(fake.clone())).add_service(NodeServiceServer::new(fake))
 }
 
 fn is_left(number: &AtomicUsize) -> bool {
@@ -106,7 +112,7 @@ pub fn serve(fake: &Fake) -> (Runtime, SocketAddr) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let service = Server::builder().add_service(NodeServiceServer::new(fake.clone()));
+    let service = router(fake.clone());
     runtime.spawn(service.serve_with_incoming(TcpListenerStream::new(listener)));
     (runtime, address)
 }

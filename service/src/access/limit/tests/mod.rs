@@ -4,6 +4,7 @@ mod answers;
 mod load;
 mod metrics;
 mod places;
+mod side;
 mod users;
 
 use std::convert::Infallible;
@@ -25,7 +26,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::limits::Limits;
 use super::time::Time;
 use super::{LimitLayer, LimitOptions, LimitedBody};
-use crate::caller::{Caller, Credential, Principal};
+use crate::caller::{Caller, Credential, Details, Principal};
 
 const GET: &str = "/nodeward.v1.NodeService/GetNode";
 const WATCH: &str = "/nodeward.v1.NodeService/WatchNodes";
@@ -59,6 +60,7 @@ fn user(name: &str) -> Option<Caller> {
     Some(Caller::User(Arc::new(Principal {
         username: name.to_owned(),
         groups: Vec::new(),
+        details: Details::default(),
         credential: Credential::Certificate,
         expires: None,
     })))

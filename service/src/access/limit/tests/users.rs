@@ -69,6 +69,7 @@ fn two_credentials_of_one_user_are_one_user() {
     let token = Principal {
         username: "alice".into(),
         groups: vec!["admins".into()],
+        details: Details::default(),
         credential: Credential::OidcToken,
         expires: None,
     };
@@ -97,14 +98,14 @@ fn a_hundred_thousand_users_are_not_all_remembered() {
     let (layer, hand) = limited(&LimitOptions { max_calls: 0, max_streams: 0, ..LimitOptions::default() });
     for number in 0..100_000 {
         for path in [GET, WATCH, CORDON] {
-            drop(layer.limits.admit(path, user(&format!("user-{number}")).as_ref()));
+            drop(layer.limits.admit(path, user(&format!("user-{number}")).as_ref(), None));
         }
         hand.advance(Duration::from_micros(1));
     }
     assert!(layer.limits.known_users() <= 3 * MOST_USERS, "{}", layer.limits.known_users());
     hand.advance(Duration::from_secs(60));
     for path in [GET, WATCH, CORDON] {
-        drop(layer.limits.admit(path, user("alice").as_ref()));
+        drop(layer.limits.admit(path, user("alice").as_ref(), None));
     }
     assert_eq!(layer.limits.known_users(), 3);
 }

@@ -13,7 +13,7 @@ fn authenticator(oidc: Option<Oidc>) -> Authenticator {
 
 async fn ask(authenticator: &Authenticator, token: &str) -> Result<Caller, Error> {
     let bearer = bearer(token).unwrap();
-    authenticator.caller(Some(&bearer), None, Instant::now() + Duration::from_secs(60)).await
+    authenticator.caller(Some(&bearer), None, None, Instant::now() + Duration::from_secs(60)).await
 }
 
 fn is_of_kubernetes(answer: &Result<Caller, Error>) -> bool {

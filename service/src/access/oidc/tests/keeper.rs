@@ -93,7 +93,7 @@ async fn a_flood_while_the_issuer_fails_is_one_fetch_in_an_interval() {
     let source = Source::default();
     let keeper = source.keeper();
     for _ in 0..600 {
-        assert!(matches!(knows(&keeper, "a").await, Err(Error::Unreachable { .. })));
+        assert!(matches!(knows(&keeper, "a").await, Err(Error::IssuerUnreachable { .. })));
         advance(Duration::from_millis(100)).await;
     }
     assert!((6..=7).contains(&source.fetches()), "{} fetches in a minute", source.fetches());
@@ -156,11 +156,11 @@ async fn keys_are_kept_for_a_day_while_the_issuer_fails() {
     assert!(knows(&keeper, "a").await.unwrap());
     assert_eq!(Instant::now(), began, "every caller has to wait for an issuer that fails");
     advance(Duration::from_secs(3600)).await;
-    assert!(matches!(knows(&keeper, "a").await, Err(Error::Unreachable { .. })));
+    assert!(matches!(knows(&keeper, "a").await, Err(Error::IssuerUnreachable { .. })));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_fetch_that_panics_is_one_that_fails() {
     let keeper = Keeper::new("https://login.example.com", Box::new(|| async { panic!("a bug") }.boxed()));
-    assert!(matches!(knows(&keeper, "a").await, Err(Error::Unreachable { .. })));
+    assert!(matches!(knows(&keeper, "a").await, Err(Error::IssuerUnreachable { .. })));
 }

@@ -65,7 +65,7 @@ async fn refusal(oidc: &Oidc, token: &str) -> String {
 /// What the caller is told while the issuer can't be asked.
 async fn unreachable(oidc: &Oidc, token: &str) -> String {
     match principal(oidc, token).await {
-        Err(Error::Unreachable { detail }) => detail,
+        Err(Error::IssuerUnreachable { detail }) => detail,
         other => panic!("{other:?}"),
     }
 }

@@ -12,7 +12,7 @@ use kube::client::{Body, ClientBuilder};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::caller::{Credential, Principal};
+use crate::caller::{Credential, Details, Principal};
 use crate::cluster::WriteAs;
 use crate::telemetry::KubeTraceLayer;
 
@@ -64,7 +64,7 @@ fn budget(name: &str, selector: &Value) -> Value {
 
 fn eviction() -> PodRemoval {
     let groups = vec!["sre".to_owned()];
-    let alice = Principal { username: "alice".to_owned(), groups, credential: Credential::Certificate, expires: None };
+    let alice = Principal { username: "alice".to_owned(), groups, details: Details::default(), credential: Credential::Certificate, expires: None };
     PodRemoval {
         caller: Caller::User(alice.into()),
         namespace: "shop".to_owned(),

@@ -75,6 +75,7 @@ mod tests {
 
     use super::*;
     use crate::caller::Caller;
+    use crate::cluster::WritesAs;
     use crate::cluster::mutate::PatchFormat;
 
     /// A node with a taint that these managers own; a name that ends in `!` has set it by an update.
@@ -97,12 +98,14 @@ mod tests {
         let format = PatchFormat::Apply { body: Map::new(), force: false };
         let patch = NodePatch { format, subresource: Subresource::Main, manager: None, may_create: true };
         let mutation = Mutation {
+            writes_as: WritesAs::Caller,
             caller: Caller::Server,
             method: "PatchNode",
             request: None,
             etag: None,
             validate_only: false,
             reason: String::new(),
+            audit_id: uuid::Uuid::nil(),
             deadline: Instant::now(),
         };
         let metadata = json!({"name": "a", "resourceVersion": "7", "uid": "u"});

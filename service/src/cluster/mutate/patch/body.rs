@@ -24,15 +24,16 @@ pub(in crate::cluster::mutate) fn lock(body: &mut Map<String, Value>, node: &Nod
     }
 }
 
-/// The request is remembered by the node that it changes.
+/// The change is remembered by the node, if it `changes` anything or has a request id.
 pub(in crate::cluster::mutate) fn remember(
     body: &mut Map<String, Value>,
     node: &Node,
     mutation: &Mutation,
+    changes: bool,
 ) -> Result<(), Error> {
-    if let Some(request) = mutation.to_record() {
-        let (key, value) = record::with(Some(node), record::Record::of(request, mutation));
-        annotations(body)?.insert(key, value.into());
+    let notes = record::notes(Some(node), mutation, changes);
+    if !notes.is_empty() {
+        annotations(body)?.extend(notes.into_iter().map(|(key, value)| (key, value.into())));
     }
     Ok(())
 }

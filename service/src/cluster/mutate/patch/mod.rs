@@ -137,10 +137,39 @@ impl CallersPatch<'_> {
         prepared: &Prepared,
         dry_run: bool,
     ) -> Result<Node, Error> {
+        let sent = self.send_once(mutator, mutation, prepared, dry_run).await?;
+        let Err(error) = sent else { return sent.map_err(fault::from_kube) };
+        if self.may_be_malformed(&error) && (dry_run || self.fails_dry(mutator, mutation, prepared).await?) {
+            let message = fault::api_status(&error).map(|status| status.message.clone()).unwrap_or_default();
+            return Err(Violation::new("patch", message).into());
+        }
+        Err(self.failed(error, prepared.is_known, dry_run))
+    }
+
+    async fn send_once(
+        &self,
+        mutator: &Mutator,
+        mutation: &Mutation,
+        prepared: &Prepared,
+        dry_run: bool,
+    ) -> Result<kube::Result<Node>, Error> {
         let params = PatchParams { dry_run, ..self.params() };
-        let call = mutator.write.patch(&mutation.caller, self.name, self.patch.subresource, &params, &prepared.body);
-        let sent = mutation.within("patching the node", call).await?;
-        sent.map_err(|error| self.failed(error, prepared.is_known, dry_run))
+        let (user, subresource) = (mutation.impersonated(), self.patch.subresource);
+        let call = mutator.write.patch(user, self.name, subresource, &params, &prepared.body);
+        mutation.within("patching the node", call).await
+    }
+
+    /// The apiserver knows most mistakes in a strategic merge as none of the caller's: they are failures without a reason, as
+    /// are those of etcd (interpretStrategicMergePatchError in apiserver's endpoints/handlers/patch.go).
+    fn may_be_malformed(&self, error: &kube::Error) -> bool {
+        let is_strategic = matches!(self.patch.format, PatchFormat::StrategicMerge(_));
+        is_strategic && fault::api_status(error).is_some_and(fault::is_unexplained)
+    }
+
+    /// Whether the apiserver fails at it also where nothing is written: then it is the patch, and no failure of etcd.
+    async fn fails_dry(&self, mutator: &Mutator, mutation: &Mutation, prepared: &Prepared) -> Result<bool, Error> {
+        let tried = self.send_once(mutator, mutation, prepared, true).await?;
+        Ok(tried.is_err_and(|error| self.may_be_malformed(&error)))
     }
 
     fn params(&self) -> PatchParams {
@@ -193,14 +222,13 @@ fn operations(patch: &json_patch::Patch, mutation: &Mutation, node: &Node) -> Re
 
     let mut ours =
         vec![json!({"op": "add", "path": "/metadata/resourceVersion", "value": node.metadata.resource_version})];
-    if let Some(request) = mutation.to_record() {
-        if after.node.metadata.annotations.is_none() {
-            ours.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
-        }
-        let (key, value) = record::with(Some(node), record::Record::of(request, mutation));
-        ours.push(
-            json!({"op": "add", "path": format!("/metadata/annotations/{}", key.replace('/', "~1")), "value": value}),
-        );
+    let notes = record::notes(Some(node), mutation, after.node != *node);
+    if !notes.is_empty() && after.node.metadata.annotations.is_none() {
+        ours.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    for (key, value) in notes {
+        let path = format!("/metadata/annotations/{}", key.replace('/', "~1"));
+        ours.push(json!({"op": "add", "path": path, "value": value}));
     }
     let ours: json_patch::Patch = serde_json::from_value(ours.into()).map_err(internal)?;
     let body = Patch::Json(json_patch::Patch([patch.0.clone(), ours.0].concat()));
@@ -217,7 +245,7 @@ fn merge(body: &Map<String, Value>, mutation: &Mutation, node: &Node) -> Result<
     Protected::of(node).refuse_change(&Protected::of(&after.node), "patch")?;
 
     lock(&mut body, node)?;
-    remember(&mut body, node, mutation)?;
+    remember(&mut body, node, mutation, after.node != *node)?;
     Ok(Prepared { body: Patch::Merge(body.into()), is_known: after.is_known, try_first: false })
 }
 
@@ -237,7 +265,8 @@ fn strategic_merge(body: &Map<String, Value>, mutation: &Mutation, node: &Node) 
         Protected::of(node).refuse_change(&Protected::of(&Typed::of(after)?.node), "patch")?;
     }
     lock(&mut body, node)?;
-    remember(&mut body, node, mutation)?;
+    // Whether it changes anything, only Kubernetes can tell; a patch that does not must stay one.
+    remember(&mut body, node, mutation, false)?;
     Ok(Prepared { body: Patch::Strategic(body.into()), is_known, try_first })
 }
 

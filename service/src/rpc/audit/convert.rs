@@ -1,0 +1,174 @@
+//! From the records of the log to the contract's.
+
+use jiff::Timestamp;
+use nodeward_api::v1;
+use nodeward_api::v1::audit_outcome::Result as Outcome;
+use nodeward_api::v1::audit_record::Stage as ContractStage;
+use serde_json::Value;
+
+use crate::audit::query::{Ending, Found};
+use crate::audit::{Asked, AuditRecord, ResponseStatus, Stage, User};
+
+/// The record as the contract has it.
+pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
+    let Found { position, logged, record } = found;
+    let AuditRecord {
+        audit_id,
+        stage,
+        rpc,
+        user: User { username, groups, credential },
+        source_ips,
+        user_agent,
+        request_received_timestamp,
+        stage_timestamp,
+        request: Asked { object_ref, reason, request_id, dry_run, filter, label_selector },
+        trace_id,
+        response_status,
+    } = record;
+    let (node, node_uid) = object_ref.map(|object| (object.name, object.uid)).unwrap_or_default();
+    v1::AuditRecord {
+        position: position.to_string(),
+        // At most 2^53 - 1.
+        sequence: i64::try_from(position.sequence).unwrap_or(i64::MAX),
+        log_time: Some(timestamp(logged)),
+        audit_id: audit_id.to_string(),
+        stage: stage_of(stage).into(),
+        rpc,
+        user: Some(v1::AuditUser { username, groups, credential }),
+        source_ips,
+        user_agent,
+        request_received_time: Some(timestamp(request_received_timestamp)),
+        stage_time: Some(timestamp(stage_timestamp)),
+        node: resource_name(node),
+        node_uid,
+        reason,
+        request_id,
+        validate_only: dry_run,
+        trace_id,
+        filter,
+        label_selector,
+        outcome: response_status.map(outcome),
+    }
+}
+
+fn stage_of(stage: Stage) -> ContractStage {
+    match stage {
+        Stage::RequestReceived => ContractStage::RequestReceived,
+        Stage::ResponseComplete => ContractStage::ResponseComplete,
+        Stage::Settled => ContractStage::Settled,
+    }
+}
+
+fn outcome(status: ResponseStatus) -> v1::AuditOutcome {
+    let result = match Ending::of(&status) {
+        Ending::Changed => Outcome::Changed,
+        Ending::Unchanged => Outcome::Unchanged,
+        Ending::Validated => Outcome::Validated,
+        Ending::Replayed => Outcome::Replayed,
+        Ending::Failed => Outcome::Failed,
+        Ending::Unknown => Outcome::Unknown,
+    };
+    let ResponseStatus { code, reason, outcome: _, before, after, nodes, evidence } = status;
+    v1::AuditOutcome {
+        result: result.into(),
+        code,
+        error_reason: reason,
+        before_json: json(&before),
+        after_json: json(&after),
+        nodes: nodes.into_iter().map(resource_name).collect(),
+        evidence,
+    }
+}
+
+fn json(value: &Value) -> String {
+    if value.is_null() { String::new() } else { value.to_string() }
+}
+
+fn resource_name(node: String) -> String {
+    if node.is_empty() || node.starts_with("nodes/") { node } else { format!("nodes/{node}") }
+}
+
+/// The log's times are of this age: they count their nanoseconds forward.
+fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
+    if nanos < 0 {
+        return prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 };
+    }
+    prost_types::Timestamp { seconds, nanos }
+}
+
+#[cfg(test)]
+mod tests {
+    use nodeward_audit_log::{LineHash, Position};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_field_of_a_record_is_shown() {
+        let record = json!({
+            "auditID": "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f",
+            "stage": "ResponseComplete",
+            "rpc": "nodeward.v1.NodeService/CordonNode",
+            "user": {"username": "alice", "groups": ["ops"], "credential": "certificate"},
+            "sourceIPs": ["10.0.0.1"],
+            "userAgent": "nodeward/1",
+            "requestReceivedTimestamp": "1970-01-01T00:00:01.5Z",
+            "stageTimestamp": "1970-01-01T00:00:02Z",
+            "objectRef": {"resource": "nodes", "name": "worker-3", "uid": "u"},
+            "reason": "new disk",
+            "requestID": "r",
+            "dryRun": true,
+            "filter": "ready = false",
+            "labelSelector": "zone=a",
+            "traceID": "t",
+            "responseStatus": {
+                "code": "OK",
+                "outcome": "changed",
+                "before": {"spec": {"unschedulable": null}},
+                "after": {"spec": {"unschedulable": true}},
+                "nodes": ["worker-3", "nodes/worker-4"],
+                "evidence": "it is gone",
+            },
+        });
+        let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
+        let logged = "1970-01-01T00:00:03Z".parse().unwrap();
+        let shown = to_contract(Found { position, logged, record: serde_json::from_value(record).unwrap() });
+        let time = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
+        let expected = v1::AuditRecord {
+            position: position.to_string(),
+            sequence: 7,
+            log_time: time(3, 0),
+            audit_id: "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f".into(),
+            stage: ContractStage::ResponseComplete.into(),
+            rpc: "nodeward.v1.NodeService/CordonNode".into(),
+            user: Some(v1::AuditUser {
+                username: "alice".into(),
+                groups: vec!["ops".into()],
+                credential: "certificate".into(),
+            }),
+            source_ips: vec!["10.0.0.1".into()],
+            user_agent: "nodeward/1".into(),
+            request_received_time: time(1, 500_000_000),
+            stage_time: time(2, 0),
+            node: "nodes/worker-3".into(),
+            node_uid: "u".into(),
+            reason: "new disk".into(),
+            request_id: "r".into(),
+            validate_only: true,
+            trace_id: "t".into(),
+            filter: "ready = false".into(),
+            label_selector: "zone=a".into(),
+            outcome: Some(v1::AuditOutcome {
+                result: Outcome::Changed.into(),
+                code: "OK".into(),
+                error_reason: String::new(),
+                before_json: r#"{"spec":{"unschedulable":null}}"#.into(),
+                after_json: r#"{"spec":{"unschedulable":true}}"#.into(),
+                nodes: vec!["nodes/worker-3".into(), "nodes/worker-4".into()],
+                evidence: "it is gone".into(),
+            }),
+        };
+        assert_eq!(shown, expected);
+    }
+}
