@@ -37,6 +37,7 @@ use super::store::{NodeView, Store};
 use super::write_as::WritesAs;
 use crate::caller::{Caller, Principal};
 use crate::error::Error;
+use crate::node::claim;
 use crate::node::mask::changed_paths;
 use crate::node::update::diff;
 
