@@ -43,7 +43,10 @@ async fn client() -> Client {
 
 pub(crate) fn by(user: User) -> Caller {
     let (username, groups) = (user.name().to_owned(), vec![user.group().to_owned()]);
-    Caller::User(Principal { username, groups, details: Details::default(), credential: Credential::Certificate, expires: None }.into())
+    Caller::User(
+        Principal { username, groups, details: Details::default(), credential: Credential::Certificate, expires: None }
+            .into(),
+    )
 }
 
 /// The eviction of a pod by the operator.

@@ -32,6 +32,7 @@ mod audit_settle;
 mod cordon;
 mod create;
 mod delete;
+mod drain;
 mod evict;
 mod evict_budget;
 mod fuzz;

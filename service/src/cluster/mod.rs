@@ -12,6 +12,7 @@ mod impersonate;
 pub mod lease;
 pub mod mutate;
 pub mod observe;
+mod operations;
 mod review;
 pub mod store;
 mod write_as;
@@ -29,6 +30,7 @@ use self::write_as::Impersonation;
 use crate::error::Error;
 
 pub use connect::{ClusterOptions, Connection};
+pub use operations::Operations;
 pub use review::Reviews;
 pub use write_as::{WriteAs, WritesAs};
 
@@ -44,6 +46,7 @@ pub struct Cluster {
     // Behind pointers, since every call takes a clone of the cluster with it.
     remover: Arc<evict::Remover>,
     observer: Arc<observe::Observer>,
+    operations: Arc<Operations>,
     reviews: Reviews,
     impersonation: Impersonation,
     namespace: String,
@@ -59,7 +62,18 @@ impl Cluster {
         let reviews = Reviews::new(client.clone());
         let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone()).into();
         let observer = observe::Observer::new(client.clone()).into();
-        Self { nodes: Api::all(client), store, mutator, remover, observer, reviews, impersonation, namespace }
+        let operations = Operations::new(client.clone()).into();
+        Self {
+            nodes: Api::all(client),
+            store,
+            mutator,
+            remover,
+            observer,
+            operations,
+            reviews,
+            impersonation,
+            namespace,
+        }
     }
 
     /// Keeps up with the nodes and with noted requests, and forgets old ones, until it is told to stop.
@@ -88,6 +102,11 @@ impl Cluster {
     /// What drains depend on, watched or read at once.
     pub fn observer(&self) -> &observe::Observer {
         &self.observer
+    }
+
+    /// Operations, as Kubernetes keeps them.
+    pub fn operations(&self) -> &Operations {
+        &self.operations
     }
 
     /// Somebody who wants to hold the lease of this name, in the namespace of the server's own objects. `who` is for people who

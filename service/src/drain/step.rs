@@ -140,9 +140,7 @@ impl Situation<'_> {
             // Kubernetes' word counts, not ours: it is asked from time to time.
             Some(_) => was.next_attempt.or_else(|| self.now.checked_add(PROBE).ok()),
         };
-        let Some(next) = next.filter(|next| *next > self.now) else {
-            return None;
-        };
+        let next = next.filter(|next| *next > self.now)?;
         *wake = earlier(*wake, next);
         let blocker = budgets.or_else(|| was.blocker.clone());
         Some(PodProgress { state: PodState::Blocked, blocker, next_attempt: Some(next), ..was.clone() })

@@ -5,8 +5,12 @@
 //! All else is derived from the cluster as it is: a server that takes an operation over needs nothing that another one
 //! knew.
 
+mod drainer;
+mod executor;
 mod record;
+mod status;
 
+pub use executor::Executor;
 pub use record::{
     Cancel, Cordon, CordonState, Drain, NodeIdentity, NodeOperation, OperationFailure, OperationSpec, OperationStatus,
     Requester, State,

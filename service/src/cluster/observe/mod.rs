@@ -22,11 +22,11 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource};
 
-use self::view::Shared;
 use super::feed::{Metadata, Whole};
 
 pub use keep::Keep;
 pub use read::ClusterState;
+pub(in crate::cluster) use view::Shared;
 pub use view::View;
 
 /// A live view of the pods of one node.

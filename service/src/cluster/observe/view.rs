@@ -99,7 +99,7 @@ impl<K> fmt::Debug for View<K> {
 
 /// A view for all who want it: one watch, which runs only while somebody holds a view.
 #[derive(Clone)]
-pub(super) struct Shared<S: Source> {
+pub(in crate::cluster) struct Shared<S: Source> {
     source: S,
     kind: &'static str,
     running: Arc<Mutex<Weak<Running<S::Object>>>>,

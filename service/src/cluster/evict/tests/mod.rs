@@ -64,7 +64,13 @@ fn budget(name: &str, selector: &Value) -> Value {
 
 fn eviction() -> PodRemoval {
     let groups = vec!["sre".to_owned()];
-    let alice = Principal { username: "alice".to_owned(), groups, details: Details::default(), credential: Credential::Certificate, expires: None };
+    let alice = Principal {
+        username: "alice".to_owned(),
+        groups,
+        details: Details::default(),
+        credential: Credential::Certificate,
+        expires: None,
+    };
     PodRemoval {
         caller: Caller::User(alice.into()),
         namespace: "shop".to_owned(),

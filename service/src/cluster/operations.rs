@@ -1,0 +1,77 @@
+//! Operations as Kubernetes keeps them: custom resources of one kind, written by nodeward alone, in its own name.
+
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+use tokio::time::{Instant, timeout_at};
+
+use super::fault;
+use super::feed::Whole;
+use super::observe::{Shared, View};
+use crate::error::Error;
+use crate::operation::{Cancel, NodeOperation};
+
+/// Reads and writes operations.
+#[derive(Clone)]
+pub struct Operations {
+    api: Api<NodeOperation>,
+    watched: Shared<Whole<NodeOperation>>,
+}
+
+impl Operations {
+    pub(super) fn new(client: Client) -> Self {
+        let api = Api::all(client);
+        Self { watched: Shared::new(Whole::new(api.clone()), "nodeoperations"), api }
+    }
+
+    /// All operations. They are watched once, for as long as anybody holds a view.
+    pub fn view(&self) -> View<NodeOperation> {
+        self.watched.view()
+    }
+
+    /// Stores a new operation.
+    pub async fn create(&self, operation: &NodeOperation, deadline: Instant) -> Result<NodeOperation, Error> {
+        let params = PostParams::default();
+        let create = self.api.create(&params, operation);
+        within(deadline, "storing the operation", create).await?.map_err(fault::from_kube)
+    }
+
+    /// The operation of this name, now. None if there is none.
+    pub async fn get(&self, name: &str, deadline: Instant) -> Result<Option<NodeOperation>, Error> {
+        within(deadline, "reading the operation", self.api.get_opt(name)).await?.map_err(fault::from_kube)
+    }
+
+    /// Writes the status, if the operation is still at the version that this one was read at. None if it is not, or is gone.
+    pub async fn write_status(
+        &self,
+        operation: &NodeOperation,
+        deadline: Instant,
+    ) -> Result<Option<NodeOperation>, Error> {
+        let (name, params) = (operation.name_any(), PostParams::default());
+        let write = self.api.replace_status(&name, &params, operation);
+        match within(deadline, "writing how far the operation has come", write).await? {
+            Ok(written) => Ok(Some(written)),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(None),
+            Err(error) => Err(fault::from_kube(error)),
+        }
+    }
+
+    /// Notes that an operation is to end. Whoever was first is noted.
+    pub async fn cancel(&self, name: &str, cancel: &Cancel, deadline: Instant) -> Result<NodeOperation, Error> {
+        let patch = Patch::Merge(json!({"spec": {"cancel": cancel}}));
+        let params = PatchParams::default();
+        let patch = self.api.patch(name, &params, &patch);
+        within(deadline, "cancelling the operation", patch).await?.map_err(fault::from_kube)
+    }
+
+    /// Forgets an operation.
+    pub async fn delete(&self, name: &str, deadline: Instant) -> Result<(), Error> {
+        let params = DeleteParams::default();
+        let delete = self.api.delete(name, &params);
+        within(deadline, "deleting the operation", delete).await?.map(drop).map_err(fault::from_kube)
+    }
+}
+
+async fn within<T>(deadline: Instant, stage: &'static str, call: impl Future<Output = T>) -> Result<T, Error> {
+    timeout_at(deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })
+}

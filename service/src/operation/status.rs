@@ -1,0 +1,102 @@
+//! How the status of an operation changes. Each change that somebody who follows it would want to know of gets a number of its
+//! own, higher than all before it.
+
+use jiff::Timestamp;
+
+use super::{CordonState, OperationStatus, State};
+use crate::drain::PodProgress;
+
+impl OperationStatus {
+    /// Takes in how far the operation has come. Whether that is news.
+    pub fn enter(&mut self, state: State, message: impl Into<String>, now: Timestamp) -> bool {
+        let message = message.into();
+        if self.state == state && self.message == message && self.state_sequence > 0 {
+            return false;
+        }
+        if self.state != state || self.state_time.is_none() {
+            self.state_time = Some(now);
+        }
+        (self.state, self.message) = (state, message);
+        self.state_sequence = self.next();
+        if state.is_final() {
+            self.end_time = Some(now);
+        }
+        true
+    }
+
+    /// Takes in what holds for the cordon, and who changed it if it was somebody else. Whether that is news.
+    pub fn set_cordon(&mut self, state: CordonState, manager: &str, now: Timestamp) -> bool {
+        if self.cordon.state == state && self.cordon.manager == manager {
+            return false;
+        }
+        let sequence = self.next();
+        self.cordon = super::Cordon { state, manager: manager.to_owned(), sequence, time: Some(now) };
+        true
+    }
+
+    /// Takes in where the pods are: all of them. Whether any of that is news.
+    pub fn set_progress(&mut self, progress: Vec<PodProgress>, now: Timestamp) -> bool {
+        let before = std::mem::take(&mut self.pods);
+        let mut is_news = false;
+        for mut pod in progress {
+            let was = before.iter().find(|was| was.pod.uid == pod.pod.uid);
+            if was.is_none_or(|was| was.state != pod.state) {
+                pod.since = Some(now);
+            }
+            if was.is_none_or(|was| pod.is_news(was)) {
+                pod.sequence = self.next();
+                is_news = true;
+            }
+            self.pods.push(pod);
+        }
+        is_news
+    }
+
+    fn next(&mut self) -> i64 {
+        self.sequence += 1;
+        self.sequence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drain::PodState;
+    use crate::pod::PodReference;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn pod(uid: &str, state: PodState) -> PodProgress {
+        let pod = PodReference { uid: uid.to_owned(), ..PodReference::default() };
+        PodProgress { state, ..PodProgress::of(&pod) }
+    }
+
+    #[test]
+    fn what_is_no_news_has_no_number() {
+        let mut status = OperationStatus::default();
+        assert!(status.enter(State::Running, "", at(1)));
+        assert!(!status.enter(State::Running, "", at(2)));
+        assert_eq!((status.sequence, status.state_time), (1, Some(at(1))));
+    }
+
+    #[test]
+    fn each_pod_has_the_number_and_the_time_of_its_last_change() {
+        let mut status = OperationStatus::default();
+        assert!(status.set_progress(vec![pod("a", PodState::Pending), pod("b", PodState::Pending)], at(1)));
+        let mut next = status.pods.clone();
+        next[1].state = PodState::Terminating;
+        assert!(status.set_progress(next, at(2)));
+        let told: Vec<_> = status.pods.iter().map(|pod| (pod.sequence, pod.since)).collect();
+        assert_eq!(told, [(1, Some(at(1))), (3, Some(at(2)))]);
+        assert!(!status.set_progress(status.pods.clone(), at(3)));
+    }
+
+    #[test]
+    fn an_end_has_its_time() {
+        let mut status = OperationStatus::default();
+        status.enter(State::Failed, "no", at(5));
+        assert_eq!(status.end_time, Some(at(5)));
+    }
+}

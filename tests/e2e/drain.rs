@@ -1,0 +1,117 @@
+//! Drains, carried out as operations.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::ObjectMeta;
+use nodeward_server::cluster::lease::LeaseTiming;
+use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WriteAs};
+use nodeward_server::drain::{DrainPolicy, PodState, UnmanagedPods};
+use nodeward_server::operation::{
+    Drain, Executor, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
+};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::support::workload::Workload;
+use crate::support::{eventually, world};
+
+/// A cluster that knows operations, and a server of it that carries them out.
+async fn cluster() -> Cluster {
+    static CLUSTER: OnceCell<()> = OnceCell::const_new();
+    CLUSTER
+        .get_or_init(|| async {
+            let crd = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crd/nodeoperations.yaml");
+            world().await.sandbox.kubectl(["apply", "--server-side", "-f", crd]).await.unwrap();
+            let wait = ["wait", "--for=condition=Established", "crd/nodeoperations.nodeward.dev"];
+            world().await.sandbox.kubectl(wait).await.unwrap();
+        })
+        .await;
+    let options = ClusterOptions {
+        kubeconfig: Some(world().await.sandbox.kubeconfig_path().to_owned()),
+        write_as: WriteAs::Server,
+        ..ClusterOptions::default()
+    };
+    let cluster = Cluster::new(Connection::open(&options).await.unwrap());
+    let (running, stop) = (cluster.clone(), CancellationToken::new());
+    tokio::spawn(async move { running.run(stop).await });
+    cluster.store().ready().await;
+    let executor = Executor::new(cluster.clone(), "test".to_owned(), LeaseTiming::default());
+    tokio::spawn(executor.run(CancellationToken::new()));
+    cluster
+}
+
+async fn drain(cluster: &Cluster, node: &str, policy: DrainPolicy) -> String {
+    let nodes: Api<Node> = world().await.kubernetes().await;
+    let uid = nodes.get(node).await.unwrap().metadata.uid.unwrap();
+    let spec = OperationSpec {
+        node: NodeIdentity { name: node.to_owned(), uid },
+        drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
+        requester: Requester::default(),
+        ..OperationSpec::default()
+    };
+    let name = Uuid::new_v4().to_string();
+    let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+    let operation = NodeOperation { metadata, spec, status: None };
+    cluster.operations().create(&operation, deadline()).await.unwrap();
+    name
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+async fn status(cluster: &Cluster, name: &str) -> OperationStatus {
+    cluster.operations().get(name, deadline()).await.unwrap().unwrap().status.unwrap_or_default()
+}
+
+/// Pods without a controller are all that tests make.
+fn any_pod() -> DrainPolicy {
+    DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_cordoned_and_emptied() {
+    let cluster = cluster().await;
+    let node = world().await.node("drain").await;
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain").await;
+    for name in ["a", "b"] {
+        workload.ready_pod(name, "web", &node).await;
+    }
+    let operation = drain(&cluster, &node, any_pod()).await;
+    let done = eventually("the drain has ended", async || {
+        Some(status(&cluster, &operation).await).filter(|status| status.state.is_final())
+    })
+    .await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    assert!(done.pods.iter().all(|pod| matches!(pod.state, PodState::Gone | PodState::Kept)), "{:#?}", done.pods);
+    assert!(workload.pods().list(&Default::default()).await.unwrap().items.is_empty());
+    let node = world().await.kubernetes().await.get(&node).await.unwrap();
+    assert_eq!(node.spec.unwrap().unschedulable, Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_blocks_it_with_its_numbers_until_it_opens() {
+    let cluster = cluster().await;
+    let node = world().await.node("drain").await;
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain").await;
+    workload.ready_pod("a", "web", &node).await;
+    workload.budget("web", "web", 1, 1).await;
+    let operation = drain(&cluster, &node, any_pod()).await;
+    let blocked = eventually("it is blocked", async || {
+        Some(status(&cluster, &operation).await).filter(|status| status.state == State::Blocked)
+    })
+    .await;
+    let text = blocked.pods[0].blocker.as_ref().unwrap().to_string();
+    assert_eq!(text, format!("budget {}/web needs 1 healthy pods and has 1", workload.namespace));
+
+    workload.budgets().delete("web", &Default::default()).await.unwrap();
+    let done = eventually("the drain has ended", async || {
+        Some(status(&cluster, &operation).await).filter(|status| status.state.is_final())
+    })
+    .await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+}
