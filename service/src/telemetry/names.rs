@@ -161,7 +161,7 @@ pub const CREDENTIAL: &str = "nodeward.credential";
 pub const AUDIT_RECORD_EVENT: &str = "nodeward.audit.record";
 /// The event of an OTLP log record that is a copy of a checkpoint of the audit log.
 pub const AUDIT_CHECKPOINT_EVENT: &str = "nodeward.audit.checkpoint";
-/// The id of audit records.
+/// The id of audit records; on the span of a change, that of its own.
 pub const AUDIT_ID: &str = "nodeward.audit.id";
 /// The stage of an audit record: `RequestReceived`, `ResponseComplete` or `Settled`.
 pub const AUDIT_STAGE: &str = "nodeward.audit.stage";
