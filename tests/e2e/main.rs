@@ -11,6 +11,7 @@ mod access_certificates;
 mod access_ledger;
 mod access_limits;
 mod access_names;
+mod access_oidc;
 mod access_own_rights;
 mod access_revoked;
 mod access_rights;

@@ -6,6 +6,7 @@
 mod connect;
 mod fault;
 pub mod mutate;
+mod retry_after;
 mod review;
 pub mod store;
 mod write_as;

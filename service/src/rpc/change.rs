@@ -261,7 +261,7 @@ fn begin<R: Change>(rpc: &NodeRpc, request: Request<R>) -> Result<(Call, R, Viol
     let common = request.get_ref().common();
     audit.asks(asked(&common));
     let span = MutationSpan::current();
-    span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
+    span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node).audit_id(audit.id());
     let writes_as = rpc.cluster.writes_as();
     let (caller, audit_id) = (session.caller().clone(), audit.id());
     let mutation = mutation::<R>(caller, writes_as, common, request.metadata(), audit_id, &mut violations);
