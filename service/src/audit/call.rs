@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Auditor;
+use super::late::Kind;
 use super::record::{Asked, AuditRecord, ResponseStatus, Stage, User};
 use crate::caller::Caller;
 use crate::error::Error;
@@ -109,11 +110,15 @@ impl AuditCall {
 
     /// Records what came of it.
     pub async fn end(&self, outcome: Outcome, uid: &str) {
+        self.conclude(outcome, uid, Kind::Outcome).await;
+    }
+
+    async fn conclude(&self, outcome: Outcome, uid: &str, kind: Kind) {
         let mut record = self.record(Stage::ResponseComplete, Some(outcome));
         if let Some(object) = record.request.object_ref.as_mut().filter(|_| !uid.is_empty()) {
             object.uid = uid.to_owned();
         }
-        if let Err(error) = self.0.auditor.write_in_the_end(record).await {
+        if let Err(error) = self.0.auditor.write_in_the_end(record, kind).await {
             // It is written later; or, if the server ends before that, the next start finds the intent without it.
             tracing::error!(%error, audit_id = %self.0.id, "the outcome of a change could not be recorded");
         }
@@ -122,7 +127,7 @@ impl AuditCall {
     /// Records how it ended, if it never began to be carried out.
     pub(super) async fn refused(&self, outcome: Outcome) {
         if !self.0.is_begun.load(Ordering::Relaxed) {
-            self.end(outcome, "").await;
+            self.conclude(outcome, "", Kind::Refusal).await;
         }
     }
 
@@ -141,5 +146,6 @@ impl AuditCall {
             trace_id: inner.trace_id.clone(),
             response_status,
         }
+        .bounded()
     }
 }
