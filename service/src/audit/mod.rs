@@ -7,6 +7,7 @@
 
 mod bounds;
 mod call;
+mod carry_out;
 mod copy;
 mod late;
 mod layer;
@@ -15,6 +16,8 @@ mod options;
 pub mod query;
 mod record;
 mod settle;
+#[cfg(test)]
+mod testing;
 mod unsettled;
 mod upkeep;
 mod verdict;
@@ -24,6 +27,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use nodeward_audit_log::{AppendError, AuditLog, Record};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::late::{Kind, Late};
@@ -35,6 +39,7 @@ use crate::error::Error;
 use crate::telemetry::{self, Copies};
 
 pub use call::{AuditCall, Outcome};
+pub use carry_out::Done;
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
 pub use record::{Asked, AuditRecord, ObjectRef, ResponseStatus, Stage, User};
@@ -56,6 +61,8 @@ struct Inner {
     late: Mutex<Late>,
     /// Held by whoever writes them.
     writing_late: tokio::sync::Mutex<()>,
+    /// Record that callers have left.
+    leaving: TaskTracker,
 }
 
 impl Auditor {
@@ -96,6 +103,7 @@ impl Auditor {
             unsettled: Mutex::new(open),
             late: Mutex::default(),
             writing_late: tokio::sync::Mutex::default(),
+            leaving: TaskTracker::new(),
         }))
     }
 
@@ -199,6 +207,8 @@ impl Auditor {
     /// Ends the log in good order.
     pub async fn close(&self) {
         let Some(log) = self.log() else { return };
+        self.0.leaving.close();
+        self.0.leaving.wait().await;
         self.write_late().await;
         match log.clone().close().await {
             // By another clone.
