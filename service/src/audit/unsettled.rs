@@ -75,5 +75,5 @@ fn is_unknown(record: &AuditRecord) -> bool {
 
 /// The record that a change has come to this.
 pub(super) fn outcome(intent: &AuditRecord, stage: Stage, status: ResponseStatus) -> AuditRecord {
-    AuditRecord { stage, stage_timestamp: Timestamp::now(), response_status: Some(status), ..intent.clone() }
+    AuditRecord { stage, stage_timestamp: Timestamp::now(), response_status: Some(status), ..intent.clone() }.bounded()
 }
