@@ -42,6 +42,7 @@ mod secrets;
 mod serving;
 mod shutdown;
 mod shutdown_process;
+mod throttled;
 mod traces;
 mod transport;
 mod transport_process;
