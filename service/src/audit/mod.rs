@@ -116,11 +116,12 @@ impl Auditor {
     /// Records that the outcome of what an earlier server began is unknown.
     async fn note_unknown(&self) -> Result<(), Error> {
         let open: Vec<Unsettled> = self.unsettled().clone();
-        for Unsettled { intent, sequence, .. } in open.iter().filter(|open| !open.is_noted) {
+        for Unsettled { intent, .. } in open.iter().filter(|open| !open.is_noted) {
             tracing::warn!(audit_id = %intent.audit_id, rpc = intent.rpc, "the outcome of a change is unknown");
             let status = Verdict::Open(String::new()).status();
             self.write(&unsettled::outcome(intent, Stage::ResponseComplete, status)).await?;
-            self.unsettled().iter_mut().filter(|open| open.sequence == *sequence).for_each(|open| open.is_noted = true);
+            let id = intent.audit_id;
+            self.unsettled().iter_mut().filter(|open| open.intent.audit_id == id).for_each(|open| open.is_noted = true);
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! One record of the audit log, shaped like an Event of audit.k8s.io/v1, so that tools for those can read it.
+//! One record of the audit log, shaped like an Event of audit.k8s.io/v1, in whose terms it is. docs/audit-log.md names
+//! the fields that it lacks.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
