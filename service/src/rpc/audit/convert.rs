@@ -1,6 +1,5 @@
 //! From the records of the log to the contract's.
 
-use jiff::Timestamp;
 use nodeward_api::v1;
 use nodeward_api::v1::audit_outcome::Result as Outcome;
 use nodeward_api::v1::audit_record::Stage as ContractStage;
@@ -8,6 +7,7 @@ use serde_json::Value;
 
 use crate::audit::query::{Ending, Found};
 use crate::audit::{Asked, AuditRecord, ResponseStatus, Stage, User};
+use crate::node::convert::timestamp;
 
 /// The record as the contract has it.
 pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
@@ -91,15 +91,6 @@ fn json(value: &Value) -> String {
 
 fn resource_name(node: String) -> String {
     if node.is_empty() || node.starts_with("nodes/") { node } else { format!("nodes/{node}") }
-}
-
-/// The log's times are of this age: they count their nanoseconds forward.
-fn timestamp(time: Timestamp) -> prost_types::Timestamp {
-    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
-    if nanos < 0 {
-        return prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 };
-    }
-    prost_types::Timestamp { seconds, nanos }
 }
 
 #[cfg(test)]
