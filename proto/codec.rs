@@ -3,10 +3,14 @@
 use std::marker::PhantomData;
 
 use prost::Message;
-use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tonic_types::{ErrorDetails, StatusExt};
+
+/// How much of a stream is sent in one piece, if its messages are smaller. What a slow reader has not taken is kept in such
+/// pieces, for each stream: tonic's own 32 KiB are four times as much, and hardly faster.
+const PIECE: usize = 8 << 10;
 
 /// Protocol Buffers. A body that is not a message of the expected type is INVALID_ARGUMENT with the reason
 /// `MALFORMED_MESSAGE`, not the INTERNAL of tonic's own codec: it is the sender's mistake.
@@ -32,7 +36,7 @@ where
     type Decoder = ContractDecoder<<ProstCodec<T, U> as Codec>::Decoder, U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        self.inner.encoder()
+        ProstCodec::<T, U>::raw_encoder(BufferSettings::new(PIECE, PIECE))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
@@ -58,7 +62,7 @@ where
         self.inner.decode(buffer).map_err(|status| malformed(status.message()))
     }
 
-    fn buffer_settings(&self) -> tonic::codec::BufferSettings {
+    fn buffer_settings(&self) -> BufferSettings {
         self.inner.buffer_settings()
     }
 }

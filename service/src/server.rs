@@ -75,8 +75,9 @@ impl Server {
             .layer(RpcTraceLayer::new().advertised(options.advertised(address)))
             .layer(MapResponseLayer::new(complete_status))
             .layer(AccessLayer::new(access, certificate))
-            .layer(AuditLayer::new(auditor.clone()))
             .layer(LimitLayer::new(&options.limits))
+            // Within the limits: who calls too often must not be able to fill the log.
+            .layer(AuditLayer::new(auditor.clone()))
             .service(routes(rpc, audit_rpc, health_service)?);
         let serving = transport.serve(service, stop, options.grace);
 

@@ -6,11 +6,13 @@ use futures::future::join_all;
 use nodeward_sandbox::User;
 use nodeward_server::access::LimitOptions;
 use nodeward_server::args::ServeOptions;
+use nodeward_server::audit::AuditOptions;
 use tokio::time::sleep;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::guarded::{Guarded, options, rbac_only};
+use crate::support::records::records;
 use crate::support::somebody::Somebody;
 use crate::support::{assert_error, world};
 
@@ -50,6 +52,23 @@ async fn who_changes_too_much_is_told_when_to_go_on_and_disturbs_nobody() {
     hasty.ask("GetNode", &node).await.unwrap();
     sleep(wait).await;
     hasty.ask("CordonNode", &node).await.unwrap();
+}
+
+/// Or whoever may change nothing could fill the log's disk, faster than the limits let anybody be.
+#[tokio::test]
+async fn what_a_limit_refuses_is_not_on_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let limits = LimitOptions { mutation_rate: 1, mutation_burst: 3, ..LimitOptions::default() };
+    let audit = AuditOptions { audit_dir: Some(log.clone()), ..AuditOptions::default() };
+    let server = Guarded::start(rbac_only().await, ServeOptions { limits, audit, ..options().await }).await;
+    let viewer = server.user(User::Viewer).await;
+    let answers = join_all((0..40).map(|_| viewer.ask("CordonNode", "worker-1"))).await;
+    let (limited, denied): (Vec<_>, Vec<_>) =
+        answers.into_iter().map(Result::unwrap_err).partition(|refused| refused.code() == Code::ResourceExhausted);
+    assert!(limited.len() > 20, "{}", limited.len());
+    let reasons = records(&log).into_iter().map(|record| record.response_status.unwrap().reason);
+    assert_eq!(reasons.collect::<Vec<_>>(), vec!["ACCESS_DENIED"; denied.len()]);
 }
 
 /// It is the user who is limited, over however many connections.

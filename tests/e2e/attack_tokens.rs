@@ -120,10 +120,11 @@ async fn whoever_is_refused_for_the_tokens_of_others_is_told_when_to_try_again()
     let refused = eventually("a refusal", async || {
         let refused = nobody.clone().saying("authorization", &format!("Bearer {}", unique("made-up")));
         let refused = refused.ask("GetNode", "worker-1").await.unwrap_err();
-        (refused.code() == Code::Unavailable).then_some(refused)
+        (refused.code() == Code::ResourceExhausted).then_some(refused)
     })
     .await;
     assert!(refused.get_details_retry_info().unwrap().retry_delay.unwrap() <= Duration::from_secs(1));
-    assert_error(Err::<(), _>(refused), Code::Unavailable, "AUTHENTICATION_OVERLOADED");
+    assert_eq!(refused.get_details_quota_failure().unwrap().violations.len(), 1);
+    assert_error(Err::<(), _>(refused), Code::ResourceExhausted, "AUTHENTICATION_OVERLOADED");
     attack.end().await;
 }

@@ -1,5 +1,7 @@
 //! Every change is on record before it is made, and what came of it afterwards.
 
+use std::time::Duration;
+
 use nodeward_api::v1::{CordonNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, UncordonNodeRequest};
 use nodeward_audit_log::Verifier;
 use nodeward_server::args::ServeOptions;
@@ -9,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tonic::{Code, Response};
 
+use crate::support::apiserver_log::change;
 use crate::support::records::records;
 use crate::support::{assert_error, connect, eventually, world};
 
@@ -63,6 +66,25 @@ async fn kubernetes_files_the_change_under_the_same_id() {
         log.lines().find(|line| line.contains(&id) && line.contains("\"verb\":\"patch\"")).map(drop)
     })
     .await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_change_is_the_same_in_nodewards_log_in_kubernetes_log_and_in_its_trace() {
+    let node = world().await.node("audit").await;
+    let (server, dir) = server().await;
+    let response = connect(server.address()).await.cordon_node(cordon(&node)).await.unwrap();
+    let id = audit_id(&response);
+    let trace = response.metadata().get("x-trace-id").unwrap().to_str().unwrap();
+
+    let records = records(&dir.path().join("log"));
+    let record = records.iter().find(|record| record.audit_id.to_string() == id).expect("a record of this id");
+    assert_eq!(record.trace_id, trace);
+    let event = change("patch", &node, 200).await;
+    assert_eq!(event["auditID"], id.as_str(), "{event:#}");
+    let span = world().await.collector.wait_for(trace, &record.rpc, Duration::from_secs(20)).await;
+    assert_eq!(span.attribute("nodeward.audit.id"), Some(id));
+    assert_eq!(span.attribute("k8s.node.name"), Some(node));
     server.stop().await.unwrap();
 }
 

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 
 use crate::support::http::get;
+use crate::support::issuer::{AUDIENCE, Issuer, Key};
 use crate::support::process::ServerProcess;
 use crate::support::somebody::Somebody;
 use crate::support::tokens::{token, token_for};
@@ -101,11 +102,18 @@ async fn no_secret_is_in_a_log_a_trace_a_record_or_a_metric() {
     let (log, kubeconfig) = (dir.path().join("log"), sandbox.server_kubeconfig());
     let CertificateFiles { certificate, key } = sandbox.server_certificate();
     let admin_port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
-    let [certificate, key, client_ca] = [certificate, key, sandbox.client_ca()].map(|path| path.display().to_string());
+    let issuers_key = Key::new("key");
+    let issuer = Issuer::start(&issuers_key).await;
+    let paths = [certificate, key, sandbox.client_ca(), issuer.ca()];
+    let [certificate, key, client_ca, issuer_ca] = paths.map(|path| path.display().to_string());
     let flags = [
         ["--tls-cert", &certificate],
         ["--tls-key", &key],
         ["--tls-client-ca", &client_ca],
+        ["--oidc-issuer-url", &issuer.url],
+        ["--oidc-ca-file", &issuer_ca],
+        ["--oidc-audience", AUDIENCE],
+        ["--oidc-signing-algs", "ES256"],
         ["--audit-dir", log.to_str().unwrap()],
         ["--otlp-endpoint", collector.endpoint()],
         ["--read-sampling", "1"],
@@ -127,6 +135,10 @@ async fn no_secret_is_in_a_log_a_trace_a_record_or_a_metric() {
     let (account, other) = (token("secrets").await, token_for("secrets", &["somebody-else"]).await);
     canaries.add_token("a token without rights", &account);
     canaries.add_token("a token for others", &other);
+    let of_issuer = issuers_key.sign(&issuer.claims("secrets"));
+    let forged = Key::new("key").sign(&issuer.claims("secrets"));
+    canaries.add_token("a token of the issuer", &of_issuer);
+    canaries.add_token("a forged token of the issuer", &forged);
 
     let ca = sandbox.server_ca();
     let admin = Somebody::connect(server.address, &ca, Some(&admins)).await;
@@ -143,9 +155,13 @@ async fn no_secret_is_in_a_log_a_trace_a_record_or_a_metric() {
     assert_error(admin.client().cordon_node(bad).await, Code::InvalidArgument, "INVALID_FIELD");
     let watch = admin.client().watch_nodes(WatchNodesRequest::default()).await.unwrap();
     drop(watch);
-    for (token, code) in
-        [(account.as_str(), Code::PermissionDenied), (&other, Code::Unauthenticated), (unknown, Code::Unauthenticated)]
-    {
+    for (token, code) in [
+        (account.as_str(), Code::PermissionDenied),
+        (&other, Code::Unauthenticated),
+        (unknown, Code::Unauthenticated),
+        (&of_issuer, Code::PermissionDenied),
+        (&forged, Code::Unauthenticated),
+    ] {
         let nobody = Somebody::connect(server.address, &ca, None).await;
         let who = format!("token{}", canaries.0.len());
         let somebody = saying_too_much(nobody, &who, &mut canaries).saying("authorization", &format!("Bearer {token}"));

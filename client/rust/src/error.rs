@@ -10,8 +10,9 @@ use tonic_types::StatusExt;
 
 use crate::retry::Pushback;
 
-/// The reasons of requests that came at a bad moment: the caller sends too much, or all callers together do.
-const NOT_NOW: [&str; 2] = ["RATE_LIMITED", "OVERLOADED"];
+/// The reasons of requests that came at a bad moment: the caller sends too much, all callers together do, or too many
+/// tokens are shown that the server does not know.
+const NOT_NOW: [&str; 3] = ["RATE_LIMITED", "OVERLOADED", "AUTHENTICATION_OVERLOADED"];
 
 /// The response metadata that names the trace of a request.
 pub(crate) const TRACE_ID: &str = "x-trace-id";
@@ -112,8 +113,8 @@ impl Error {
     }
 
     /// Whether the same request may succeed if it is sent again as it is: `UNAVAILABLE` (AIP-194), and those of
-    /// `RESOURCE_EXHAUSTED` with which the server refuses to begin for now, `RATE_LIMITED` and `OVERLOADED`. A request that
-    /// is too large stays so, and an `ABORTED` change must be decided anew first.
+    /// `RESOURCE_EXHAUSTED` with which the server refuses to begin for now, `RATE_LIMITED`, `OVERLOADED` and
+    /// `AUTHENTICATION_OVERLOADED`. A request that is too large stays so, and an `ABORTED` change must be decided anew first.
     pub fn is_retryable(&self) -> bool {
         match self.code() {
             Code::Unavailable => true,

@@ -7,12 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::HeaderMap;
 use http::header::USER_AGENT;
 use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Auditor;
+use super::late::Kind;
 use super::record::{Asked, AuditRecord, ResponseStatus, Stage, User};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::grpc_timeout;
 
 /// The longest text that is taken over from a header, in bytes.
 const MAX_TEXT: usize = 256;
@@ -34,8 +38,10 @@ struct Inner {
     trace_id: String,
     received: Timestamp,
     asked: Mutex<Asked>,
-    /// Whether somebody sees to the outcome.
-    is_begun: AtomicBool,
+    /// When the caller no longer waits.
+    gives_up: Option<Instant>,
+    /// Whether somebody carries it out, and sees to the outcome.
+    is_taken_over: AtomicBool,
 }
 
 /// What came of a change.
@@ -61,7 +67,8 @@ impl AuditCall {
             trace_id,
             received: Timestamp::now(),
             asked: Mutex::default(),
-            is_begun: AtomicBool::new(false),
+            gives_up: grpc_timeout::of(headers).and_then(|timeout| Instant::now().checked_add(timeout)),
+            is_taken_over: AtomicBool::new(false),
         }))
     }
 
@@ -99,30 +106,50 @@ impl AuditCall {
         self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that it is about to be carried out. Not before this has returned may anything be sent to Kubernetes; from
-    /// here on whoever carries it out records its outcome.
-    pub async fn begin(&self) -> Result<(), Error> {
-        self.0.auditor.write(&self.record(Stage::RequestReceived, None)).await?;
-        self.0.is_begun.store(true, Ordering::Relaxed);
-        Ok(())
+    /// From here on whoever carries it out records how it ends.
+    pub(super) fn is_taken_over(&self) {
+        self.0.is_taken_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Records that it is about to be carried out. Not before this has returned may anything be sent to Kubernetes.
+    pub(super) async fn begin(&self) -> Result<(), Error> {
+        self.0.auditor.write(&self.record(Stage::RequestReceived, None)).await
     }
 
     /// Records what came of it.
-    pub async fn end(&self, outcome: Outcome, uid: &str) {
+    pub(super) async fn end(&self, outcome: Outcome, uid: &str, kind: Kind) {
         let mut record = self.record(Stage::ResponseComplete, Some(outcome));
         if let Some(object) = record.request.object_ref.as_mut().filter(|_| !uid.is_empty()) {
             object.uid = uid.to_owned();
         }
-        if let Err(error) = self.0.auditor.write_in_the_end(record).await {
+        if let Err(error) = self.0.auditor.write_in_the_end(record, kind).await {
             // It is written later; or, if the server ends before that, the next start finds the intent without it.
-            tracing::error!(%error, audit_id = %self.0.id, "the outcome of a change could not be recorded");
+            tracing::error!(%error, audit_id = %self.0.id, "how a call ended could not be recorded");
         }
     }
 
-    /// Records how it ended, if it never began to be carried out.
+    /// Records how it ended, unless somebody carries it out.
     pub(super) async fn refused(&self, outcome: Outcome) {
-        if !self.0.is_begun.load(Ordering::Relaxed) {
-            self.end(outcome, "").await;
+        if !self.0.is_taken_over.load(Ordering::Relaxed) {
+            self.end(outcome, "", Kind::Refusal).await;
+        }
+    }
+
+    /// Records that its caller has left before it was answered, or that it took longer than he waits. Nobody waits for that.
+    pub(super) fn left(self) {
+        if self.0.is_taken_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let (code, reason) = match self.0.gives_up {
+            Some(gives_up) if gives_up <= Instant::now() => ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
+            _ => ("CANCELLED", "CANCELLED"),
+        };
+        let [code, reason] = [code, reason].map(str::to_owned);
+        // Without a runtime nothing is left that could be waited for.
+        if let Ok(runtime) = Handle::try_current() {
+            let leaving = self.0.auditor.0.leaving.clone();
+            let record = async move { self.refused(Outcome { code, reason, ..Outcome::default() }).await };
+            leaving.spawn_on(record, &runtime);
         }
     }
 
@@ -141,5 +168,6 @@ impl AuditCall {
             trace_id: inner.trace_id.clone(),
             response_status,
         }
+        .bounded()
     }
 }

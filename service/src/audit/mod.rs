@@ -5,14 +5,19 @@
 //! the cluster shows of it. The log itself, its chain of hashes and its signatures are `nodeward-audit-log`'s; copies of
 //! records and checkpoints may be sent elsewhere, which nothing waits for.
 
+mod bounds;
 mod call;
+mod carry_out;
 mod copy;
+mod late;
 mod layer;
 mod metrics;
 mod options;
 pub mod query;
 mod record;
 mod settle;
+#[cfg(test)]
+mod testing;
 mod unsettled;
 mod upkeep;
 mod verdict;
@@ -22,8 +27,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use nodeward_audit_log::{AppendError, AuditLog, Record};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::late::{Kind, Late};
 use self::metrics::Metrics;
 use self::unsettled::Unsettled;
 use self::upkeep::Upkeep;
@@ -32,12 +39,10 @@ use crate::error::Error;
 use crate::telemetry::{self, Copies};
 
 pub use call::{AuditCall, Outcome};
+pub use carry_out::Done;
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
 pub use record::{Asked, AuditRecord, ObjectRef, ResponseStatus, Stage, User};
-
-/// How many outcomes may wait for the log to be writable again. Those beyond are unknown at the next start.
-const MOST_LATE: usize = 4096;
 
 /// Keeps the records.
 #[derive(Clone)]
@@ -52,10 +57,12 @@ struct Inner {
     upkeep: Upkeep,
     /// What an earlier server has left open.
     unsettled: Mutex<Vec<Unsettled>>,
-    /// Outcomes that could not be written.
-    late: Mutex<Vec<AuditRecord>>,
+    /// How calls ended, where that could not be written.
+    late: Mutex<Late>,
     /// Held by whoever writes them.
     writing_late: tokio::sync::Mutex<()>,
+    /// Record that callers have left.
+    leaving: TaskTracker,
 }
 
 impl Auditor {
@@ -96,6 +103,7 @@ impl Auditor {
             unsettled: Mutex::new(open),
             late: Mutex::default(),
             writing_late: tokio::sync::Mutex::default(),
+            leaving: TaskTracker::new(),
         }))
     }
 
@@ -108,11 +116,12 @@ impl Auditor {
     /// Records that the outcome of what an earlier server began is unknown.
     async fn note_unknown(&self) -> Result<(), Error> {
         let open: Vec<Unsettled> = self.unsettled().clone();
-        for Unsettled { intent, sequence, .. } in open.iter().filter(|open| !open.is_noted) {
+        for Unsettled { intent, .. } in open.iter().filter(|open| !open.is_noted) {
             tracing::warn!(audit_id = %intent.audit_id, rpc = intent.rpc, "the outcome of a change is unknown");
             let status = Verdict::Open(String::new()).status();
             self.write(&unsettled::outcome(intent, Stage::ResponseComplete, status)).await?;
-            self.unsettled().iter_mut().filter(|open| open.sequence == *sequence).for_each(|open| open.is_noted = true);
+            let id = intent.audit_id;
+            self.unsettled().iter_mut().filter(|open| open.intent.audit_id == id).for_each(|open| open.is_noted = true);
         }
         Ok(())
     }
@@ -133,7 +142,24 @@ impl Auditor {
 
     /// Writes a record. It is on the disk when this returns.
     async fn write(&self, record: &AuditRecord) -> Result<(), Error> {
-        let written = self.append(record).await;
+        let json = self.json(record)?;
+        self.write_json(record, json).await
+    }
+
+    /// Writes how a call ended now, or as soon as the log can be written again.
+    async fn write_in_the_end(&self, record: AuditRecord, kind: Kind) -> Result<(), Error> {
+        // What can't be written whatever the disk is like must not wait for a better one.
+        let json = self.json(&record)?;
+        let written = self.write_json(&record, json.clone()).await;
+        if written.is_err() && self.log().is_some() {
+            let lost = self.late().push(kind, json);
+            (0..lost).for_each(|_| self.0.metrics.failed("late_full"));
+        }
+        written
+    }
+
+    async fn write_json(&self, record: &AuditRecord, json: Record) -> Result<(), Error> {
+        let written = self.append(record, json).await;
         if written.is_ok() && !self.late().is_empty() {
             // In a task of its own: whoever waits for this record may leave.
             let auditor = self.clone();
@@ -142,37 +168,29 @@ impl Auditor {
         written
     }
 
-    /// Writes an outcome now, or as soon as the log can be written again.
-    async fn write_in_the_end(&self, record: AuditRecord) -> Result<(), Error> {
-        let written = self.write(&record).await;
-        if written.is_err() {
-            let mut late = self.late();
-            if late.len() < MOST_LATE {
-                late.push(record);
-            }
-        }
-        written
-    }
-
     async fn write_late(&self) {
         let _alone = self.0.writing_late.lock().await;
-        let mut late = std::mem::take(&mut *self.late()).into_iter();
-        while let Some(record) = late.next() {
-            if self.append(&record).await.is_err() {
-                self.late().extend(std::iter::once(record).chain(late));
+        loop {
+            let Some((kind, json)) = self.late().pop() else { return };
+            let Ok(record) = json.read() else { continue };
+            if self.append(&record, json.clone()).await.is_err() {
+                self.late().put_back(kind, json);
                 return;
             }
         }
     }
 
-    fn late(&self) -> MutexGuard<'_, Vec<AuditRecord>> {
+    fn late(&self) -> MutexGuard<'_, Late> {
         self.0.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn append(&self, record: &AuditRecord) -> Result<(), Error> {
+    fn json(&self, record: &AuditRecord) -> Result<Record, Error> {
+        Record::new(record).map_err(|error| self.failed("other", &error))
+    }
+
+    async fn append(&self, record: &AuditRecord, json: Record) -> Result<(), Error> {
         let Some(log) = self.log() else { return Ok(()) };
         let begun = Instant::now();
-        let json = Record::new(record).map_err(|error| self.failed("other", &error))?;
         let copy = self.0.copies.is_some().then(|| json.json().to_owned());
         log.append(json).await.map_err(|error| self.failed(metrics::kind(&error), &error))?;
         self.0.metrics.appended(begun.elapsed());
@@ -190,6 +208,8 @@ impl Auditor {
     /// Ends the log in good order.
     pub async fn close(&self) {
         let Some(log) = self.log() else { return };
+        self.0.leaving.close();
+        self.0.leaving.wait().await;
         self.write_late().await;
         match log.clone().close().await {
             // By another clone.

@@ -1,4 +1,5 @@
-//! One record of the audit log, shaped like an Event of audit.k8s.io/v1, so that tools for those can read it.
+//! One record of the audit log, shaped like an Event of audit.k8s.io/v1, in whose terms it is. docs/audit-log.md names
+//! the fields that it lacks.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub struct User {
     /// The groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// How many more there are that are left out here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted_groups: u64,
     /// How they have shown who they are.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub credential: String,
@@ -126,6 +130,14 @@ pub struct ResponseStatus {
     /// The nodes that were deleted, if there were several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
+    /// How many more there are that are left out here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted_nodes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl User {
@@ -136,6 +148,7 @@ impl User {
             Caller::User(principal) => Self {
                 username: principal.username.clone(),
                 groups: principal.groups.clone(),
+                omitted_groups: 0,
                 credential: principal.credential.as_str().to_owned(),
             },
         }

@@ -74,20 +74,15 @@ mod tests {
     use http::HeaderMap;
     use nodeward_audit_log::Verifier;
 
+    use super::super::testing::auditor;
     use super::super::{AuditCall, AuditOptions, Outcome};
     use super::*;
     use crate::caller::Caller;
 
-    async fn auditor(options: AuditOptions) -> (Auditor, tempfile::TempDir) {
-        let dir = tempfile::tempdir().unwrap();
-        let options = AuditOptions { audit_dir: Some(dir.path().join("log")), ..options };
-        (Auditor::open(&options).await.unwrap(), dir)
-    }
-
     async fn write(auditor: &Auditor, records: usize) {
         for _ in 0..records {
             let call = AuditCall::new(auditor.clone(), "rpc", &Caller::Server, None, &HeaderMap::new(), String::new());
-            call.end(Outcome::default(), "").await;
+            call.refused(Outcome::default()).await;
         }
     }
 

@@ -9,9 +9,11 @@ use clap::builder::BoolishValueParser;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::util::AndThenLayer;
 
 use super::WriteAs;
 use super::mutate::LedgerOptions;
+use super::retry_after::told_in_the_body;
 use super::store::StoreOptions;
 use crate::telemetry::KubeTraceLayer;
 
@@ -101,7 +103,7 @@ impl Connection {
         let layer = KubeTraceLayer::new(&config.cluster_url);
         let client = ClientBuilder::try_from(config).context("the cluster's address or credentials")?;
         Ok(Self {
-            client: client.with_layer(&layer).build(),
+            client: client.with_layer(&AndThenLayer::new(told_in_the_body)).with_layer(&layer).build(),
             namespace,
             write_as: options.write_as,
             ledger: options.ledger,

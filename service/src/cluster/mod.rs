@@ -13,6 +13,7 @@ pub mod lease;
 pub mod mutate;
 pub mod observe;
 mod operations;
+mod retry_after;
 mod review;
 pub mod store;
 mod write_as;

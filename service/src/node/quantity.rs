@@ -19,8 +19,19 @@ pub fn number(text: &str) -> Option<f64> {
         return None;
     }
 
-    let (exponent, multiple) = match suffix {
-        "Ki" => (0, 1_u64 << 10),
+    let (exponent, multiple) = scale(suffix)?;
+
+    // The decimal exponent goes through the parser of floating-point numbers, which rounds once and correctly: 100m times
+    // 0.001 would not be 0.1. A power of two is exact either way.
+    let magnitude = format!("{mantissa}e{exponent}").parse::<f64>().ok()? * multiple as f64;
+    let amount = if text.starts_with('-') { -magnitude } else { magnitude };
+    amount.is_finite().then_some(amount)
+}
+
+/// The power of ten and the multiple that a suffix stands for.
+pub(crate) fn scale(suffix: &str) -> Option<(i64, i64)> {
+    Some(match suffix {
+        "Ki" => (0, 1 << 10),
         "Mi" => (0, 1 << 20),
         "Gi" => (0, 1 << 30),
         "Ti" => (0, 1 << 40),
@@ -36,14 +47,8 @@ pub fn number(text: &str) -> Option<f64> {
         "T" => (12, 1),
         "P" => (15, 1),
         "E" => (18, 1),
-        _ => (suffix.strip_prefix(['e', 'E'])?.parse::<i64>().ok()?, 1),
-    };
-
-    // The decimal exponent goes through the parser of floating-point numbers, which rounds once and correctly: 100m times
-    // 0.001 would not be 0.1. A power of two is exact either way.
-    let magnitude = format!("{mantissa}e{exponent}").parse::<f64>().ok()? * multiple as f64;
-    let amount = if text.starts_with('-') { -magnitude } else { magnitude };
-    amount.is_finite().then_some(amount)
+        _ => (suffix.strip_prefix(['e', 'E'])?.parse().ok()?, 1),
+    })
 }
 
 #[cfg(test)]

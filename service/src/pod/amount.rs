@@ -3,7 +3,7 @@
 //! Kubernetes adds quantities exactly and rounds up once, at the end. A float cannot: ten times 0.1 is not 1, and whether a pod
 //! fits a node may hang on that. An [`Amount`] counts billionths, which is the smallest step of a quantity.
 
-use crate::node::quantity;
+use crate::node::quantity::{self, scale};
 
 /// Billionths in one.
 const NANO: i128 = 1_000_000_000;
@@ -78,7 +78,7 @@ fn magnitude(unsigned: &str) -> Option<i128> {
     let digits = format!("0{whole}{fraction}").parse::<i128>().ok()?;
 
     let (exponent, multiple) = scale(suffix)?;
-    let digits = digits.checked_mul(multiple)?;
+    let digits = digits.checked_mul(multiple.into())?;
     // To billionths, and back over the digits of the fraction, which were read as if they were whole.
     let exponent = exponent.checked_add(9)?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
     let power = u32::try_from(exponent.unsigned_abs()).ok().and_then(|exponent| 10_i128.checked_pow(exponent));
@@ -90,29 +90,6 @@ fn magnitude(unsigned: &str) -> Option<i128> {
         // Not nothing, however little it is.
         None => Some(1),
     }
-}
-
-/// The power of ten and the multiple that a suffix stands for.
-fn scale(suffix: &str) -> Option<(i64, i128)> {
-    Some(match suffix {
-        "Ki" => (0, 1 << 10),
-        "Mi" => (0, 1 << 20),
-        "Gi" => (0, 1 << 30),
-        "Ti" => (0, 1 << 40),
-        "Pi" => (0, 1 << 50),
-        "Ei" => (0, 1 << 60),
-        "n" => (-9, 1),
-        "u" => (-6, 1),
-        "m" => (-3, 1),
-        "" => (0, 1),
-        "k" => (3, 1),
-        "M" => (6, 1),
-        "G" => (9, 1),
-        "T" => (12, 1),
-        "P" => (15, 1),
-        "E" => (18, 1),
-        _ => (suffix.strip_prefix(['e', 'E'])?.parse().ok()?, 1),
-    })
 }
 
 #[cfg(test)]

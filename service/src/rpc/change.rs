@@ -13,7 +13,7 @@ use super::patch::parse_patch;
 use super::request::{Change, Common, audit_call, in_field, mutation, session};
 use super::rights;
 use crate::access::{CallPermit, Session};
-use crate::audit::{self, AuditCall};
+use crate::audit::{self, AuditCall, Done};
 use crate::caller::Permission;
 use crate::cluster::WritesAs;
 use crate::cluster::mutate::{Changed, Collection, Mutation, Mutator, Outcome, PatchFormat, Propagation, Subresource};
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::node::query::Selection;
 use crate::node::update::{NodeUpdate, Target};
 use crate::node::{NodeName, Violations, convert};
-use crate::telemetry::{self, MutationSpan, with_audit_id};
+use crate::telemetry::{self, MutationSpan};
 
 pub(super) async fn create(
     rpc: &NodeRpc,
@@ -221,7 +221,7 @@ pub(super) fn begin<R: Change>(rpc: &NodeRpc, request: Request<R>) -> Result<(Ca
     let common = request.get_ref().common();
     audit.asks(asked(&common));
     let span = MutationSpan::current();
-    span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node);
+    span.request(&common.request_id, &common.reason, common.validate_only).node(&common.node).audit_id(audit.id());
     let writes_as = rpc.cluster.writes_as();
     let (caller, audit_id) = (session.caller().clone(), audit.id());
     let mutation = mutation::<R>(caller, writes_as, common, request.metadata(), audit_id, &mut violations);
@@ -278,12 +278,6 @@ where
     Ok(Response::new(convert::to_contract(&changed.node)))
 }
 
-/// What a change has come to, for its record.
-trait Done: Send + 'static {
-    /// The outcome, and the uid of the node, if it was one.
-    fn record(&self) -> (audit::Outcome, String);
-}
-
 impl Done for Changed {
     fn record(&self) -> (audit::Outcome, String) {
         let (before, after) = (self.before.clone(), self.after.clone());
@@ -306,11 +300,6 @@ impl Done for DeletedNodes {
 
 fn succeeded(outcome: Outcome) -> audit::Outcome {
     audit::Outcome { code: "OK".to_owned(), outcome: outcome.as_str().to_owned(), ..audit::Outcome::default() }
-}
-
-fn failed(error: &Error) -> audit::Outcome {
-    let code = telemetry::code_name(tonic::Status::from(error.clone()).code()).to_owned();
-    audit::Outcome { code, reason: error.reason().to_owned(), ..audit::Outcome::default() }
 }
 
 /// What a request asks for, for its record.
@@ -343,7 +332,7 @@ struct Right<'a> {
 /// for it when it stops.
 async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
 where
-    T: Done,
+    T: Done + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
     if rpc.stop.is_cancelled() {
@@ -357,16 +346,11 @@ where
         // Nobody asks after this: the answer must not be an old one.
         session.require_now(permission.clone(), deadline).await?;
     }
-    audit.begin().await?;
+    // All of it in the task, the intent too: once that is on its way nothing may keep the outcome from being recorded.
+    let work = audit.carry_out(deadline, work);
     let work = async move {
         let _permit = permit;
-        let result = with_audit_id(audit.id(), work).await;
-        let (outcome, uid) = match &result {
-            Ok(done) => done.record(),
-            Err(error) => (failed(error), String::new()),
-        };
-        audit.end(outcome, &uid).await;
-        result
+        work.await
     };
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
     let result = task.await.map_err(|error| Error::Internal { detail: error.to_string() })?;

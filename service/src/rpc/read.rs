@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::{Request, Response};
 
 use super::context::NodeRpc;
-use super::request::{deadline, session};
+use super::request::{deadline, page_size, session};
 use super::rights::{GET_NODE, LIST_NODES};
 use crate::cluster::store::NodeView;
 use crate::error::Error;
@@ -19,9 +19,6 @@ use crate::node::{NodeName, Violation, Violations, set_etag};
 
 /// Says how long ago the cache last heard from Kubernetes.
 const CACHE_AGE: &str = "x-cache-age-ms";
-
-const DEFAULT_PAGE: usize = 500;
-const LARGEST_PAGE: usize = 1000;
 
 /// A page ends once it has reached this size: most gRPC clients refuse messages of more than 4 MiB, and a single node can
 /// take 1.5 MiB.
@@ -184,14 +181,6 @@ impl List {
             (Some(after), Order::Ascending) => name > after.as_str(),
             (Some(after), Order::Descending) => name < after.as_str(),
         }
-    }
-}
-
-fn page_size(size: i32) -> Result<usize, Violation> {
-    match usize::try_from(size) {
-        Ok(0) => Ok(DEFAULT_PAGE),
-        Ok(size) => Ok(size.min(LARGEST_PAGE)),
-        Err(_) => Err(Violation::new("page_size", "must not be negative; 0 lets the server choose")),
     }
 }
 

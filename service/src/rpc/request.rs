@@ -15,13 +15,19 @@ use crate::cluster::WritesAs;
 use crate::cluster::mutate::{Digest, Mutation, Request};
 use crate::error::Error;
 use crate::grpc_timeout;
-use crate::node::{Violations, parse_etag};
+use crate::node::{Violation, Violations, parse_etag};
 
 /// The deadline of a call whose client set none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Longer than this nobody waits for a unary call.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(600);
+
+/// The entries of a page, if a list does not say how many.
+const DEFAULT_PAGE: usize = 500;
+
+/// The most that a page may have.
+const LARGEST_PAGE: usize = 1000;
 
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 1024;
@@ -146,6 +152,15 @@ pub(super) fn deadline(metadata: &MetadataMap) -> Instant {
     Instant::now() + timeout.unwrap_or(DEFAULT_DEADLINE).min(LONGEST_DEADLINE)
 }
 
+/// How many entries a page has at most, by what a list asks for.
+pub(super) fn page_size(size: i32) -> Result<usize, Violation> {
+    match usize::try_from(size) {
+        Ok(0) => Ok(DEFAULT_PAGE),
+        Ok(size) => Ok(size.min(LARGEST_PAGE)),
+        Err(_) => Err(Violation::new("page_size", "must not be negative; 0 lets the server choose")),
+    }
+}
+
 /// Puts the paths of what Kubernetes found wrong under the field of the request that they are about.
 pub(super) fn in_field(field: &str) -> impl Fn(Error) -> Error + '_ {
     move |error| match error {
@@ -168,7 +183,6 @@ pub(super) fn in_field(field: &str) -> impl Fn(Error) -> Error + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Violation;
 
     fn mutation_of<R: Change>(request: &R, violations: &mut Violations) -> Mutation {
         let (common, metadata) = (request.common(), MetadataMap::new());
@@ -211,5 +225,12 @@ mod tests {
         let error = in_field("node")(Violation::new("spec.taints[0].effect", "x").into());
         let Error::Invalid(violations) = error else { panic!("{error}") };
         assert_eq!(violations.0[0].field, "node.spec.taints[0].effect");
+    }
+
+    #[test]
+    fn the_size_of_a_page_is_bounded() {
+        assert_eq!(page_size(0), Ok(DEFAULT_PAGE));
+        assert_eq!(page_size(i32::MAX), Ok(LARGEST_PAGE));
+        assert!(page_size(-1).is_err());
     }
 }

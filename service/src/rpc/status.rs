@@ -49,7 +49,10 @@ fn code(error: &Error) -> Code {
         Error::ResumeTokenExpired | Error::AuditLogMismatch => Code::OutOfRange,
         Error::Unauthenticated { .. } => Code::Unauthenticated,
         Error::AccessDenied { .. } => Code::PermissionDenied,
-        Error::RateLimited { .. } | Error::Overloaded { .. } | Error::LedgerFull { .. } => Code::ResourceExhausted,
+        Error::RateLimited { .. }
+        | Error::Overloaded { .. }
+        | Error::AuthenticationOverloaded { .. }
+        | Error::LedgerFull { .. } => Code::ResourceExhausted,
         Error::NotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
@@ -64,8 +67,7 @@ fn code(error: &Error) -> Code {
         | Error::NoAuditLog
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
         Error::AuditLogUnreadable { .. } => Code::DataLoss,
-        Error::AuthenticationOverloaded { .. }
-        | Error::Throttled { .. }
+        Error::Throttled { .. }
         | Error::Unreachable { .. }
         | Error::IssuerUnreachable { .. }
         | Error::AuditUnavailable { .. }
@@ -128,9 +130,20 @@ fn details(error: &Error) -> ErrorDetails {
             details.add_quota_failure_violation(subject, description);
             details.set_retry_info(Some(*retry_after));
         }
-        Error::Overloaded { retry_after, .. }
-        | Error::AuthenticationOverloaded { retry_after, .. }
-        | Error::Throttled { retry_after } => {
+        Error::Overloaded { class, limit, retry_after } => {
+            let subject = if ["connection", "network"].contains(limit) { *limit } else { "server" };
+            details.add_quota_failure_violation(subject, format!("{class}: there are too many already ({limit})"));
+            details.set_retry_info(Some(*retry_after));
+        }
+        Error::AuthenticationOverloaded { limit, retry_after } => {
+            let (subject, description) = match *limit {
+                "failures" => ("network", "tokens: too many were no good"),
+                _ => ("server", "tokens: too many unknown ones are shown at a time"),
+            };
+            details.add_quota_failure_violation(subject, description);
+            details.set_retry_info(Some(*retry_after));
+        }
+        Error::Throttled { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
         Error::Unreachable { .. }
@@ -398,6 +411,32 @@ mod tests {
         assert_eq!(answer(Error::Throttled { retry_after }), (Code::Unavailable, "CLUSTER_THROTTLED".into()));
         assert_eq!(answer(limited), (Code::ResourceExhausted, "RATE_LIMITED".into()));
         assert_eq!(answer(overloaded), (Code::ResourceExhausted, "OVERLOADED".into()));
+    }
+
+    #[test]
+    fn every_limit_of_our_own_says_whose_it_is_and_when_to_try_again() {
+        let overloaded = |limit| Error::Overloaded { class: "reads", limit, retry_after: SOON };
+        let unknown = |limit| Error::AuthenticationOverloaded { limit, retry_after: SOON };
+        let ledger = |limit| Error::LedgerFull { user: "alice".into(), limit, allowed: 1, retry_after: SOON };
+        let limits = [
+            (overloaded("calls"), "server"),
+            (overloaded("streams"), "server"),
+            (overloaded("server"), "server"),
+            (overloaded("connection"), "connection"),
+            (overloaded("network"), "network"),
+            (unknown("questions"), "server"),
+            (unknown("failures"), "network"),
+            (ledger("user"), "user:alice"),
+            (ledger("server"), "server"),
+        ];
+        for (error, subject) in limits {
+            let status = Status::from(error);
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            let violations = status.get_details_quota_failure().unwrap().violations;
+            let subjects: Vec<&str> = violations.iter().map(|violation| violation.subject.as_str()).collect();
+            assert_eq!(subjects, [subject]);
+            assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(SOON));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use opentelemetry::{Array, Context, StringValue, Value};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
 
 use super::names;
 
@@ -75,6 +76,11 @@ impl MutationSpan {
     /// The uid of that node.
     pub fn node_uid(&self, uid: &str) -> &Self {
         self.text(names::K8S_NODE_UID, uid)
+    }
+
+    /// The id of its audit records, in nodeward's log and in Kubernetes'.
+    pub fn audit_id(&self, id: Uuid) -> &Self {
+        self.text(names::AUDIT_ID, &id.to_string())
     }
 
     /// What the request says of itself: its `request_id`, its `reason` (neither, if empty) and whether it is only tried.

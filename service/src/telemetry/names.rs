@@ -96,10 +96,12 @@ pub const CERTIFICATE_EXPIRY: &str = "nodeward.certificate.expiry";
 
 /// A counter: calls that were refused because of a limit, by [`LIMIT_CLASS`] and [`LIMIT_NAME`].
 pub const LIMIT_REFUSALS: &str = "nodeward.limit.refusals";
-/// What a refused call was: `reads`, `watches` or `mutations`, or that it was `authentication` that was refused.
+/// What a refused call was: `reads`, `watches`, `mutations` or `side streams`; or what of it was refused: its
+/// `authentication`, or to remember its `request ids`.
 pub const LIMIT_CLASS: &str = "nodeward.limit.class";
 /// Which limit it is: `rate` or `concurrency` of a user, `calls` or `streams` of the server, `questions` about tokens at a
-/// time, or `failures` of a network.
+/// time, or `failures` of a network; of side streams and request ids, of what there are too many: of the `connection`, the
+/// `network`, the `user` or the `server`.
 pub const LIMIT_NAME: &str = "nodeward.limit.name";
 /// An up-down counter: how many calls in progress and open streams count for the limits of the server, by [`LIMIT_NAME`].
 pub const LOAD_USAGE: &str = "nodeward.load.usage";
@@ -159,7 +161,7 @@ pub const CREDENTIAL: &str = "nodeward.credential";
 pub const AUDIT_RECORD_EVENT: &str = "nodeward.audit.record";
 /// The event of an OTLP log record that is a copy of a checkpoint of the audit log.
 pub const AUDIT_CHECKPOINT_EVENT: &str = "nodeward.audit.checkpoint";
-/// The id of audit records.
+/// The id of audit records; on the span of a change, that of its own.
 pub const AUDIT_ID: &str = "nodeward.audit.id";
 /// The stage of an audit record: `RequestReceived`, `ResponseComplete` or `Settled`.
 pub const AUDIT_STAGE: &str = "nodeward.audit.stage";

@@ -35,7 +35,7 @@ impl Default for Limits {
 const STREAMS: u32 = 256;
 
 /// How much is kept for a client that reads slowly, for each stream. What is sent in one piece may be more.
-const SEND_BUFFER: usize = 32 << 10;
+const SEND_BUFFER: usize = 16 << 10;
 
 /// How much a client may send that nobody has read yet: of one stream, and of all. The first is HTTP/2's own default.
 const WINDOWS: (u32, u32) = ((64 << 10) - 1, 256 << 10);

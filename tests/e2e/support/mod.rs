@@ -12,6 +12,7 @@ pub mod grants;
 pub mod guarded;
 pub mod http;
 pub mod http2;
+pub mod issuer;
 pub mod nodes;
 pub mod process;
 pub mod proxy;

@@ -18,10 +18,11 @@ use super::ErrorExt;
 /// The longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The methods of NodeService.
+/// The methods of all services of the contract.
 pub fn methods() -> Vec<MethodDescriptor> {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-    pool.get_service_by_name("nodeward.v1.NodeService").unwrap().methods().collect()
+    let ours = pool.services().filter(|service| service.package_name().starts_with("nodeward."));
+    ours.flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
 }
 
 /// The path of a method.

@@ -2,17 +2,20 @@
 
 use nodeward_api::v1::patch_node_request::PatchType;
 use nodeward_api::v1::{
-    CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest,
-    Node, NodeSpec, NodeStatus, PatchNodeRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest,
-    WatchNodesRequest,
+    AuditRecordFilter, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest,
+    ListAuditRecordsRequest, ListNodesRequest, Node, NodeSpec, NodeStatus, PatchNodeRequest, StreamAuditRecordsRequest,
+    UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
 };
 use prost::Message;
 
-/// The RPCs that only read.
+/// The RPCs that only read nodes.
 pub const READS: [&str; 3] = ["GetNode", "ListNodes", "WatchNodes"];
 
 /// The RPCs that are a patch of a node in Kubernetes.
 pub const PATCHES: [&str; 4] = ["UpdateNode", "PatchNode", "CordonNode", "UncordonNode"];
+
+/// The RPCs that read the audit log.
+pub const AUDIT: [&str; 2] = ["ListAuditRecords", "StreamAuditRecords"];
 
 /// The encoded request of this method about this node. Those that could change something are only tried out.
 pub fn harmless(method: &str, node: &str) -> Vec<u8> {
@@ -55,6 +58,11 @@ pub fn harmless(method: &str, node: &str) -> Vec<u8> {
         }
         "CordonNode" => CordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
         "UncordonNode" => UncordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
+        "ListAuditRecords" => ListAuditRecordsRequest { page_size: 1, ..Default::default() }.encode_to_vec(),
+        "StreamAuditRecords" => {
+            let filter = Some(AuditRecordFilter { node: name, ..Default::default() });
+            StreamAuditRecordsRequest { filter, ..Default::default() }.encode_to_vec()
+        }
         other => panic!("a new RPC: say here what a valid request of {other} is"),
     }
 }

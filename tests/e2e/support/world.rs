@@ -11,6 +11,7 @@ use kube::Api;
 use nodeward_api::v1::node_service_client::NodeServiceClient;
 use nodeward_sandbox::{Sandbox, SandboxOptions};
 use nodeward_server::args::ServeOptions;
+use nodeward_server::audit::AuditOptions;
 use nodeward_server::cluster::{ClusterOptions, Connection};
 use nodeward_server::server::Server;
 use nodeward_server::telemetry::{Telemetry, TelemetryOptions};
@@ -65,7 +66,10 @@ impl World {
         std::mem::forget(telemetry); // Exports until the process ends.
 
         let sandbox = Sandbox::start(SandboxOptions { nodes: 3, ..SandboxOptions::default() }).await.unwrap();
-        let server = start_server(sandbox.kubeconfig_path(), ServeOptions::default()).await;
+        let records = sandbox.dir().join("records").join("log");
+        let audit = AuditOptions { audit_dir: Some(records), ..AuditOptions::default() };
+        let options = ServeOptions { audit, ..ServeOptions::default() };
+        let server = start_server(sandbox.kubeconfig_path(), options).await;
         server.ready().await;
         Self { sandbox, server, collector }
     }

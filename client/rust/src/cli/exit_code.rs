@@ -36,8 +36,8 @@ pub fn of_request(code: Code, reason: Option<&str>) -> u8 {
         (_, Some("RESUME_TOKEN_EXPIRED" | "AUDIT_LOG_MISMATCH")) => 4,
         (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists, _) => 4,
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, _) => 5,
-        // Put off: the attempts that the timeout left room for have not sufficed.
-        (_, Some("RATE_LIMITED" | "OVERLOADED")) => 5,
+        // Put off: the attempts that the timeout left room for have not sufficed, or it is for too long to wait.
+        (_, Some("RATE_LIMITED" | "OVERLOADED" | "AUTHENTICATION_OVERLOADED" | "REQUEST_LEDGER_FULL")) => 5,
         // Something on the way to the server has too much to do.
         (Code::ResourceExhausted, None) => 5,
         (Code::PermissionDenied | Code::Unauthenticated, _) => 6,
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     /// The code of each reason that the server gives.
-    const OF_REASONS: [(&str, u8); 34] = [
+    const OF_REASONS: [(&str, u8); 37] = [
         ("INVALID_FIELD", 2),
         ("INVALID_PAGE_TOKEN", 1),
         ("INVALID_RESUME_TOKEN", 2),
@@ -84,6 +84,9 @@ mod tests {
         ("AUDIT_LOG_UNREADABLE", 7),
         ("RATE_LIMITED", 5),
         ("OVERLOADED", 5),
+        ("AUTHENTICATION_OVERLOADED", 5),
+        ("REQUEST_LEDGER_FULL", 5),
+        ("ISSUER_UNREACHABLE", 5),
         ("CLUSTER_THROTTLED", 5),
         ("CLUSTER_UNREACHABLE", 5),
         ("AUDIT_UNAVAILABLE", 5),

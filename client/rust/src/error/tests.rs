@@ -75,7 +75,9 @@ fn of_exhausted_resources_only_those_are_retryable_that_are_there_again_soon() {
         let details = ErrorDetails::with_error_info(reason, "nodeward.dev", HashMap::new());
         error(Code::ResourceExhausted, details).is_retryable()
     };
-    assert!(is_retryable("RATE_LIMITED") && is_retryable("OVERLOADED"));
+    for reason in ["RATE_LIMITED", "OVERLOADED", "AUTHENTICATION_OVERLOADED"] {
+        assert!(is_retryable(reason), "{reason}");
+    }
     assert!(!is_retryable("MESSAGE_TOO_LARGE"));
 }
 

@@ -149,7 +149,7 @@ async fn a_timeout_that_no_request_can_carry_is_shortened() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_put_off_is_sent_again_when_the_server_said() {
-    for reason in ["RATE_LIMITED", "OVERLOADED"] {
+    for reason in ["RATE_LIMITED", "OVERLOADED", "AUTHENTICATION_OVERLOADED"] {
         let fake = fake();
         fake.next(Fate::Fail(put_off(reason, Duration::from_secs(7))));
         let begin = Instant::now();

@@ -266,7 +266,7 @@ async fn a_server_that_does_not_answer_ends_a_watch_that_must_begin_by_then() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_put_off_watches_from_the_last_token_when_the_server_said() {
-    for reason in ["RATE_LIMITED", "OVERLOADED"] {
+    for reason in ["RATE_LIMITED", "OVERLOADED", "AUTHENTICATION_OVERLOADED"] {
         let fake = Fake::default();
         fake.next_watch([added("a", "t1"), Step::End])
             .next_watch([Step::Fail(put_off(reason, Duration::from_secs(20)))])

@@ -1,15 +1,15 @@
 //! What is measured of limits.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Counter, Meter};
+use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::load::{Load, Usage};
 use crate::error::Error;
-use crate::telemetry::names;
+use crate::telemetry::{Refusals, names};
 
 /// The instruments.
 pub(super) struct Metrics {
-    refusals: Counter<u64>,
+    refusals: Refusals,
 }
 
 impl Metrics {
@@ -25,7 +25,7 @@ impl Metrics {
             .with_description("The limits of the server on calls in progress and open streams")
             .with_callback(observe(load, |usage| usage.most))
             .build();
-        Self { refusals: refusals(meter) }
+        Self { refusals: Refusals::new(meter) }
     }
 
     /// Counts a call that was refused with this error.
@@ -34,20 +34,14 @@ impl Metrics {
     }
 }
 
-/// Counts refusals.
-pub(in crate::access) fn refusals(meter: &Meter) -> Counter<u64> {
-    let refusals = meter.u64_counter(names::LIMIT_REFUSALS).with_unit("{call}");
-    refusals.with_description("Calls that were refused because of a limit").build()
-}
-
 /// Counts a call that was refused with this error, if that says which limit it was.
-pub(in crate::access) fn refused(refusals: &Counter<u64>, error: &Error) {
+pub(in crate::access) fn refused(refusals: &Refusals, error: &Error) {
     let (class, limit) = match error {
         Error::RateLimited { class, limit, .. } | Error::Overloaded { class, limit, .. } => (*class, *limit),
         Error::AuthenticationOverloaded { limit, .. } => ("authentication", *limit),
         _ => return,
     };
-    refusals.add(1, &[KeyValue::new(names::LIMIT_CLASS, class), limit_name(limit)]);
+    refusals.count(class, limit);
 }
 
 fn observe(load: &Load, what: fn(&Usage) -> Option<usize>) -> impl Fn(&dyn AsyncInstrument<i64>) + use<> {

@@ -25,7 +25,7 @@ mod states;
 mod tests;
 mod time;
 
-pub(super) use metrics::{refusals, refused};
+pub(super) use metrics::refused;
 pub(super) use time::Time;
 
 pub use layer::{Limit, LimitFuture, LimitLayer, LimitedBody};

@@ -13,14 +13,14 @@ mod tests;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use opentelemetry::metrics::Counter;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use self::failures::Failures;
-use super::limit::{Time, refusals, refused};
+use super::limit::{Time, refused};
 use crate::error::Error;
 use crate::standing::Standing;
+use crate::telemetry::{self, Refusals};
 
 /// Questions at a time about tokens that nobody has vouched for, and as many about others.
 const PLACES: usize = 64;
@@ -46,7 +46,7 @@ pub(super) struct Strangers {
     /// Tokens that were good a while ago.
     were_good: Cache<Hash, ()>,
     failures: Failures,
-    refusals: Counter<u64>,
+    refusals: Refusals,
 }
 
 /// A question that may be asked. Unless it turns out otherwise, the token is no good: whoever gives up before the answer is
@@ -73,7 +73,7 @@ impl Strangers {
             for_others: Semaphore::new(PLACES),
             were_good: Cache::builder().max_capacity(MOST_TOKENS).time_to_live(REMEMBERED).build(),
             failures: Failures::new(time),
-            refusals: refusals(&opentelemetry::global::meter(env!("CARGO_PKG_NAME"))),
+            refusals: Refusals::new(&telemetry::meter()),
         }
     }
 

@@ -4,11 +4,8 @@ use jiff::Timestamp;
 use nodeward_audit_log::Record;
 use uuid::Uuid;
 
-use super::super::{AuditRecord, ResponseStatus};
+use super::super::{AuditRecord, ResponseStatus, verdict};
 use crate::node::token::QueryHash;
-
-/// The reason of an outcome that nobody knows.
-const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 
 /// The records that all of these fit. What is empty fits all.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,7 +55,7 @@ impl Ending {
             "unchanged" => Self::Unchanged,
             "validated" => Self::Validated,
             "replayed" => Self::Replayed,
-            _ if status.reason == OUTCOME_UNKNOWN => Self::Unknown,
+            _ if status.reason == verdict::UNKNOWN => Self::Unknown,
             _ => Self::Failed,
         }
     }

@@ -28,6 +28,7 @@ use super::record::Record;
 use super::{Mutation, Request};
 use crate::cluster::fault;
 use crate::error::Error;
+use crate::telemetry::{self, Refusals};
 
 /// How long a request is remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -54,6 +55,7 @@ pub(super) struct Ledger {
     headers: Api<PartialObjectMeta<ConfigMap>>,
     namespace: String,
     limits: LedgerOptions,
+    refusals: Refusals,
     /// Which requests there are, as of a moment ago.
     known: Store<PartialObjectMeta<ConfigMap>>,
     /// Whoever follows keeps them up to date.
@@ -68,6 +70,7 @@ impl Ledger {
             entries: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
             limits,
+            refusals: Refusals::new(&telemetry::meter()),
             known: writer.as_reader(),
             writer: Arc::new(Mutex::new(Some(writer))),
         }
@@ -116,7 +119,11 @@ impl Ledger {
                 usage.of_user.add(noted);
             }
         }
-        usage.refuse_excess(self.limits, username, REMEMBERED)
+        usage.refuse_excess(self.limits, username, REMEMBERED).inspect_err(|error| {
+            if let Error::LedgerFull { limit, .. } = error {
+                self.refusals.count("request ids", limit);
+            }
+        })
     }
 
     fn key(&self, request: &Request) -> ObjectRef<PartialObjectMeta<ConfigMap>> {
@@ -219,10 +226,17 @@ fn is_gone(error: &kube::Error) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
     use serde_json::json;
+    use tokio::time::Instant;
 
+    use super::super::record::Digest;
     use super::*;
-    use crate::cluster::Connection;
+    use crate::caller::Caller;
+    use crate::cluster::{Connection, WritesAs};
+    use crate::telemetry::names;
 
     #[tokio::test]
     async fn requests_that_are_a_day_old_are_forgotten_and_no_others() {
@@ -258,5 +272,58 @@ mod tests {
         }
         ledger.sweep().await.unwrap();
         assert_eq!(*deleted.lock().unwrap(), [entry::name(uuid::Uuid::from_u128(2))]);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_can_t_be_remembered_is_counted_among_the_refusals() {
+        let note = |number: u128| {
+            let name = entry::name(Uuid::from_u128(number));
+            json!({ "metadata": { "name": name, "creationTimestamp": Timestamp::now().to_string() } })
+        };
+        let list = json!({
+            "apiVersion": "meta.k8s.io/v1",
+            "kind": "PartialObjectMetadataList",
+            "metadata": { "resourceVersion": "1" },
+            "items": [note(1), note(2)],
+        });
+        let connection = Connection::answering(move |_, _| std::future::ready(list.clone()));
+        let exporter = InMemoryMetricExporter::default();
+        let reader = PeriodicReader::builder(exporter.clone()).build();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let ledger = Ledger {
+            refusals: Refusals::new(&provider.meter("tests")),
+            ..Ledger::new(connection.client, "default", LedgerOptions { of_user: 0, of_all: 2 })
+        };
+        tokio::select! {
+            () = ledger.follow() => {}
+            () = ledger.ready() => {}
+        }
+
+        let request = Request { id: Uuid::from_u128(3), digest: Digest::of("DeleteNode", "", b"") };
+        let refused = ledger.refuse_excess(&mutation(&request), &request);
+        assert!(matches!(refused, Err(Error::LedgerFull { limit: "server", .. })), "{refused:?}");
+        provider.force_flush().unwrap();
+        let exports = exporter.get_finished_metrics().unwrap();
+        let mut metrics = exports.last().unwrap().scope_metrics().flat_map(|scope| scope.metrics());
+        let counted = metrics.find(|metric| metric.name() == names::LIMIT_REFUSALS).unwrap();
+        let AggregatedMetrics::U64(MetricData::Sum(sum)) = counted.data() else { panic!("{counted:?}") };
+        let point = sum.data_points().next().unwrap();
+        let mut values: Vec<String> = point.attributes().map(|one| one.value.to_string()).collect();
+        values.sort();
+        assert_eq!((values.as_slice(), point.value()), (["request ids", "server"].map(str::to_owned).as_slice(), 1));
+    }
+
+    fn mutation(request: &Request) -> Mutation {
+        Mutation {
+            caller: Caller::Server,
+            writes_as: WritesAs::Server,
+            method: "DeleteNode",
+            request: Some(request.clone()),
+            etag: None,
+            validate_only: false,
+            audit_id: Uuid::nil(),
+            reason: String::new(),
+            deadline: Instant::now(),
+        }
     }
 }

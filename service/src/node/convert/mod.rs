@@ -25,6 +25,8 @@ use nodeward_api::v1;
 use super::name::COLLECTION;
 use super::{NodeName, Violations, claim, state};
 
+pub use time::timestamp;
+
 /// The node as the contract shows it, with all that nodeward derives from it.
 pub fn to_contract(node: &Node) -> v1::Node {
     let Node { metadata, spec, status } = node;

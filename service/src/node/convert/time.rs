@@ -10,9 +10,14 @@ pub(super) const FIRST_SECOND: i64 = -62_135_596_800;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
-/// The timestamp of the contract. It counts its nanoseconds forward, also before 1970.
+/// The timestamp of the contract.
 pub(in crate::node) fn to_contract(time: &Time) -> prost_types::Timestamp {
-    let (seconds, nanos) = (time.0.as_second(), time.0.subsec_nanosecond());
+    timestamp(time.0)
+}
+
+/// The same of a point in time that is not Kubernetes'. It counts its nanoseconds forward, also before 1970.
+pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
     if nanos < 0 {
         return prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + NANOS_PER_SECOND };
     }

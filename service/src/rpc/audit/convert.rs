@@ -1,6 +1,5 @@
 //! From the records of the log to the contract's.
 
-use jiff::Timestamp;
 use nodeward_api::v1;
 use nodeward_api::v1::audit_outcome::Result as Outcome;
 use nodeward_api::v1::audit_record::Stage as ContractStage;
@@ -8,6 +7,7 @@ use serde_json::Value;
 
 use crate::audit::query::{Ending, Found};
 use crate::audit::{Asked, AuditRecord, ResponseStatus, Stage, User};
+use crate::node::convert::timestamp;
 
 /// The record as the contract has it.
 pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
@@ -16,7 +16,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         audit_id,
         stage,
         rpc,
-        user: User { username, groups, credential },
+        user: User { username, groups, omitted_groups, credential },
         source_ips,
         user_agent,
         request_received_timestamp,
@@ -34,7 +34,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         audit_id: audit_id.to_string(),
         stage: stage_of(stage).into(),
         rpc,
-        user: Some(v1::AuditUser { username, groups, credential }),
+        user: Some(v1::AuditUser { username, groups, credential, omitted_groups: count(omitted_groups) }),
         source_ips,
         user_agent,
         request_received_time: Some(timestamp(request_received_timestamp)),
@@ -68,7 +68,7 @@ fn outcome(status: ResponseStatus) -> v1::AuditOutcome {
         Ending::Failed => Outcome::Failed,
         Ending::Unknown => Outcome::Unknown,
     };
-    let ResponseStatus { code, reason, outcome: _, before, after, nodes, evidence } = status;
+    let ResponseStatus { code, reason, outcome: _, before, after, nodes, omitted_nodes, evidence } = status;
     v1::AuditOutcome {
         result: result.into(),
         code,
@@ -76,8 +76,13 @@ fn outcome(status: ResponseStatus) -> v1::AuditOutcome {
         before_json: json(&before),
         after_json: json(&after),
         nodes: nodes.into_iter().map(resource_name).collect(),
+        omitted_nodes: count(omitted_nodes),
         evidence,
     }
+}
+
+fn count(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 fn json(value: &Value) -> String {
@@ -86,15 +91,6 @@ fn json(value: &Value) -> String {
 
 fn resource_name(node: String) -> String {
     if node.is_empty() || node.starts_with("nodes/") { node } else { format!("nodes/{node}") }
-}
-
-/// The log's times are of this age: they count their nanoseconds forward.
-fn timestamp(time: Timestamp) -> prost_types::Timestamp {
-    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
-    if nanos < 0 {
-        return prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 };
-    }
-    prost_types::Timestamp { seconds, nanos }
 }
 
 #[cfg(test)]
@@ -110,7 +106,7 @@ mod tests {
             "auditID": "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f",
             "stage": "ResponseComplete",
             "rpc": "nodeward.v1.NodeService/CordonNode",
-            "user": {"username": "alice", "groups": ["ops"], "credential": "certificate"},
+            "user": {"username": "alice", "groups": ["ops"], "omittedGroups": 1, "credential": "certificate"},
             "sourceIPs": ["10.0.0.1"],
             "userAgent": "nodeward/1",
             "requestReceivedTimestamp": "1970-01-01T00:00:01.5Z",
@@ -128,6 +124,7 @@ mod tests {
                 "before": {"spec": {"unschedulable": null}},
                 "after": {"spec": {"unschedulable": true}},
                 "nodes": ["worker-3", "nodes/worker-4"],
+                "omittedNodes": 2,
                 "evidence": "it is gone",
             },
         });
@@ -146,6 +143,7 @@ mod tests {
                 username: "alice".into(),
                 groups: vec!["ops".into()],
                 credential: "certificate".into(),
+                omitted_groups: 1,
             }),
             source_ips: vec!["10.0.0.1".into()],
             user_agent: "nodeward/1".into(),
@@ -166,6 +164,7 @@ mod tests {
                 before_json: r#"{"spec":{"unschedulable":null}}"#.into(),
                 after_json: r#"{"spec":{"unschedulable":true}}"#.into(),
                 nodes: vec!["nodes/worker-3".into(), "nodes/worker-4".into()],
+                omitted_nodes: 2,
                 evidence: "it is gone".into(),
             }),
         };

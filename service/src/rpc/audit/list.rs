@@ -10,13 +10,10 @@ use super::convert::to_contract;
 use super::{AuditRpc, request};
 use crate::audit::query::{AuditPageToken, Effort, RecordFilter};
 use crate::error::Error;
+use crate::node::Violations;
 use crate::node::token::QueryHash;
-use crate::node::{Violation, Violations};
-use crate::rpc::request::{deadline, session};
+use crate::rpc::request::{deadline, page_size, session};
 use crate::rpc::rights::LIST_AUDIT_RECORDS;
-
-const DEFAULT_PAGE: usize = 500;
-const LARGEST_PAGE: usize = 1000;
 
 /// A page ends once its records have this size: most gRPC clients refuse messages of more than 4 MiB, and a single record can
 /// have one.
@@ -81,14 +78,6 @@ impl List {
     }
 }
 
-fn page_size(size: i32) -> Result<usize, Violation> {
-    match usize::try_from(size) {
-        Ok(0) => Ok(DEFAULT_PAGE),
-        Ok(size) => Ok(size.min(LARGEST_PAGE)),
-        Err(_) => Err(Violation::new("page_size", "must not be negative; 0 lets the server choose")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -106,12 +95,5 @@ mod tests {
         let token = AuditPageToken::new(Uuid::nil(), 7, query).encode();
         assert_eq!(List::parse(&request("nodes/a", token.clone())).unwrap().token.unwrap().from, 7);
         assert!(matches!(List::parse(&request("nodes/b", token)), Err(Error::InvalidPageToken)));
-    }
-
-    #[test]
-    fn the_size_of_a_page_is_bounded() {
-        assert_eq!(page_size(0), Ok(DEFAULT_PAGE));
-        assert_eq!(page_size(i32::MAX), Ok(LARGEST_PAGE));
-        assert!(page_size(-1).is_err());
     }
 }
