@@ -9,6 +9,7 @@ use crate::access::{AccessOptions, LimitOptions};
 use crate::admin::AdminOptions;
 use crate::audit::AuditOptions;
 use crate::cluster::ClusterOptions;
+use crate::operation::OperationOptions;
 use crate::telemetry::TelemetryOptions;
 use crate::transport::TransportOptions;
 
@@ -77,6 +78,10 @@ pub struct ServeOptions {
     /// Where audit records are kept.
     #[command(flatten)]
     pub audit: AuditOptions,
+
+    /// Whether operations are carried out.
+    #[command(flatten)]
+    pub operations: OperationOptions,
 }
 
 impl Default for ServeOptions {
@@ -90,6 +95,7 @@ impl Default for ServeOptions {
             access: AccessOptions::default(),
             limits: LimitOptions::default(),
             audit: AuditOptions::default(),
+            operations: OperationOptions::default(),
         }
     }
 }

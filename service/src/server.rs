@@ -22,6 +22,7 @@ use crate::admin::{Probes, Running};
 use crate::args::ServeOptions;
 use crate::audit::{AuditLayer, Auditor};
 use crate::cluster::{Cluster, Connection, WritesAs};
+use crate::operation::Executor;
 use crate::rpc::{AuditRpc, NodeRpc, WatchLimits, complete_status};
 use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
@@ -99,6 +100,10 @@ impl Server {
             async move { auditor.keep_up().await }
         };
         background.spawn(stop_cluster.clone().run_until_cancelled_owned(upkeep));
+        if !options.operations.no_operations {
+            let executor = Executor::new(cluster.clone(), own_name(address), options.operations.timing());
+            background.spawn(executor.run(stop_cluster.clone()));
+        }
         let store = cluster.store().clone();
         let age = observe_cache("nodes", move || store.age());
         let grace = options.grace;
@@ -163,6 +168,11 @@ impl Server {
 /// The certificate that a connection has shown, which the transport has verified.
 fn certificate(request: &http::Extensions) -> Option<&[u8]> {
     request.get::<Peer>()?.certificates().first().map(|certificate| certificate.as_ref())
+}
+
+/// What this server is called, for people who look at the lease: host and port, which no two have at a time.
+fn own_name(address: SocketAddr) -> String {
+    format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), address.port())
 }
 
 fn routes(rpc: NodeRpc, audit: AuditRpc, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {

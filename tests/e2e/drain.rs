@@ -5,13 +5,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ObjectMeta;
-use nodeward_server::cluster::lease::LeaseTiming;
 use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WriteAs};
 use nodeward_server::drain::{DrainPolicy, PodState, UnmanagedPods};
 use nodeward_server::operation::{
-    Drain, Executor, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
+    Drain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
 };
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,17 +17,8 @@ use uuid::Uuid;
 use crate::support::workload::Workload;
 use crate::support::{eventually, world};
 
-/// A cluster that knows operations, and a server of it that carries them out.
+/// The cluster, whose shared server carries operations out.
 async fn cluster() -> Cluster {
-    static CLUSTER: OnceCell<()> = OnceCell::const_new();
-    CLUSTER
-        .get_or_init(|| async {
-            let crd = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crd/nodeoperations.yaml");
-            world().await.sandbox.kubectl(["apply", "--server-side", "-f", crd]).await.unwrap();
-            let wait = ["wait", "--for=condition=Established", "crd/nodeoperations.nodeward.dev"];
-            world().await.sandbox.kubectl(wait).await.unwrap();
-        })
-        .await;
     let options = ClusterOptions {
         kubeconfig: Some(world().await.sandbox.kubeconfig_path().to_owned()),
         write_as: WriteAs::Server,
@@ -39,8 +28,6 @@ async fn cluster() -> Cluster {
     let (running, stop) = (cluster.clone(), CancellationToken::new());
     tokio::spawn(async move { running.run(stop).await });
     cluster.store().ready().await;
-    let executor = Executor::new(cluster.clone(), "test".to_owned(), LeaseTiming::default());
-    tokio::spawn(executor.run(CancellationToken::new()));
     cluster
 }
 

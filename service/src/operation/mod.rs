@@ -7,10 +7,12 @@
 
 mod drainer;
 mod executor;
+mod options;
 mod record;
 mod status;
 
 pub use executor::Executor;
+pub use options::OperationOptions;
 pub use record::{
     Cancel, Cordon, CordonState, Drain, NodeIdentity, NodeOperation, OperationFailure, OperationSpec, OperationStatus,
     Requester, State,

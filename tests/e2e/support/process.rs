@@ -59,7 +59,11 @@ async fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(binary("nodeward-server").await);
     command.args(flags).env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR"));
     // There may be several at a time.
-    command.env("NODEWARD_ADMIN_LISTEN", "127.0.0.1:0").stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .env("NODEWARD_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("NODEWARD_NO_OPERATIONS", "true")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 

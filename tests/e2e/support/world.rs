@@ -69,7 +69,8 @@ impl World {
         let records = sandbox.dir().join("records").join("log");
         let audit = AuditOptions { audit_dir: Some(records), ..AuditOptions::default() };
         let options = ServeOptions { audit, ..ServeOptions::default() };
-        let server = start_server(sandbox.kubeconfig_path(), options).await;
+        let cluster = ClusterOptions { kubeconfig: Some(sandbox.kubeconfig_path().to_owned()), ..Default::default() };
+        let server = start_operating_server(&cluster, asking_nobody(options)).await;
         server.ready().await;
         Self { sandbox, server, collector }
     }
@@ -117,10 +118,14 @@ impl World {
 
 /// A server with this kubeconfig, which has yet to read the cluster's state. It asks nobody who they are. Without a
 /// certificate it serves plain text.
-pub async fn start_server(kubeconfig: &Path, mut options: ServeOptions) -> Server {
+pub async fn start_server(kubeconfig: &Path, options: ServeOptions) -> Server {
+    start_guarded_server(kubeconfig, asking_nobody(options)).await
+}
+
+fn asking_nobody(mut options: ServeOptions) -> ServeOptions {
     options.access.no_auth = true;
     options.audit.no_audit = options.audit.audit_dir.is_none();
-    start_guarded_server(kubeconfig, options).await
+    options
 }
 
 /// The same, but it lets nobody in whom it does not know.
@@ -129,8 +134,15 @@ pub async fn start_guarded_server(kubeconfig: &Path, options: ServeOptions) -> S
     start_server_of(&cluster, options).await
 }
 
-/// A server of this cluster that does all as its options say, but for where it listens.
+/// A server of this cluster that does all as its options say, but for where it listens, and but for operations: of all
+/// servers of a cluster one carries them out, and it must not be one that a test harms without telling.
 pub async fn start_server_of(cluster: &ClusterOptions, mut options: ServeOptions) -> Server {
+    options.operations.no_operations = true;
+    start_operating_server(cluster, options).await
+}
+
+/// The same, and it carries operations out if no other does.
+pub async fn start_operating_server(cluster: &ClusterOptions, mut options: ServeOptions) -> Server {
     options.transport.plaintext = options.transport.tls.cert.is_none();
     let connection = Connection::open(cluster).await.unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -1,19 +1,30 @@
-//! The manifests of deploy/rbac, and applying them.
+//! The manifests of deploy/crd and deploy/rbac, and applying them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures::future::try_join_all;
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject as InRbac};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::runtime::conditions;
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
 use super::review::wait_granted;
 use super::subject::Subject;
 use crate::error::SandboxError;
 
+/// How long the apiserver may take to serve what is defined.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
+
 /// What the others live in.
 const NAMESPACE: &str = include_str!("../../../rbac/namespace.yaml");
+
+/// What Kubernetes is to know of besides its own resources.
+const DEFINITIONS: [&str; 1] = [include_str!("../../../crd/nodeoperations.yaml")];
 
 const RIGHTS: [&str; 5] = [
     include_str!("../../../rbac/server.yaml"),
@@ -25,18 +36,45 @@ const RIGHTS: [&str; 5] = [
 
 /// Applies all manifests, and waits until every binding in them is in effect.
 pub(super) async fn apply(client: &Client, logs: &Path) -> Result<(), SandboxError> {
+    for manifest in DEFINITIONS {
+        apply_all(client, &parsed(manifest)?).await?;
+    }
     apply_all(client, &parsed(NAMESPACE)?).await?;
     let mut objects = Vec::new();
     for manifest in RIGHTS {
         objects.extend(parsed(manifest)?);
     }
     apply_all(client, &objects).await?;
+    wait_established(client).await?;
     let grants = objects.iter().flat_map(|binding| grants(binding, &objects));
     let waits = grants.map(|grant| async move {
         let Grant { subject, namespace, rule } = grant;
         wait_granted(client, &subject, namespace.as_deref(), &rule, logs).await
     });
     try_join_all(waits).await.map(drop)
+}
+
+/// Waits until the apiserver serves what is defined.
+async fn wait_established(client: &Client) -> Result<(), SandboxError> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let wrap = |detail: String| SandboxError::Manifest { detail };
+    for name in definitions_of(&DEFINITIONS)? {
+        let established = await_condition(definitions.clone(), &name, conditions::is_crd_established());
+        let established = tokio::time::timeout(ESTABLISHED_WITHIN, established).await;
+        established
+            .map_err(|_| wrap(format!("{name} is not served after {ESTABLISHED_WITHIN:?}")))?
+            .map_err(|e| wrap(format!("can't watch {name}: {e}")))?;
+    }
+    Ok(())
+}
+
+fn definitions_of(manifests: &[&str]) -> Result<Vec<String>, SandboxError> {
+    let mut names = Vec::new();
+    for manifest in manifests {
+        let objects = parsed(manifest)?.into_iter().filter(|object| kind(object) == "CustomResourceDefinition");
+        names.extend(objects.filter_map(|object| object.metadata.name));
+    }
+    Ok(names)
 }
 
 async fn apply_all(client: &Client, objects: &[DynamicObject]) -> Result<(), SandboxError> {
@@ -66,6 +104,9 @@ fn kind(object: &DynamicObject) -> &str {
 
 fn resource(kind: &str) -> Option<ApiResource> {
     Some(match kind {
+        "CustomResourceDefinition" => ApiResource::erase::<CustomResourceDefinition>(&()),
+        "ValidatingAdmissionPolicy" => ApiResource::erase::<ValidatingAdmissionPolicy>(&()),
+        "ValidatingAdmissionPolicyBinding" => ApiResource::erase::<ValidatingAdmissionPolicyBinding>(&()),
         "Namespace" => ApiResource::erase::<Namespace>(&()),
         "ServiceAccount" => ApiResource::erase::<ServiceAccount>(&()),
         "ClusterRole" => ApiResource::erase::<ClusterRole>(&()),
