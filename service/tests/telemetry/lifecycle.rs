@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tracing::info_span;
 
 use crate::collector::Collector;
+use crate::subscriber::with_default;
 
 fn options(endpoint: &str) -> TelemetryOptions {
     TelemetryOptions {
@@ -21,7 +22,7 @@ fn options(endpoint: &str) -> TelemetryOptions {
 /// Shuts down after a span, and tells how long it took.
 async fn shutdown(endpoint: &str, grace: Duration) -> Duration {
     let (telemetry, subscriber) = Telemetry::build(&options(endpoint)).expect("telemetry");
-    tracing::subscriber::with_default(subscriber, || info_span!(target: "nodeward::test", "the last").in_scope(|| {}));
+    with_default(subscriber, || info_span!(target: "nodeward::test", "the last").in_scope(|| {}));
     let begin = Instant::now();
     telemetry.shutdown(grace).await;
     begin.elapsed()
@@ -77,7 +78,7 @@ fn traces_are_exported_without_a_runtime_and_after_one() {
     let collector = runtime().block_on(Collector::start());
     let (telemetry, subscriber) = Telemetry::build(&options(collector.endpoint())).unwrap();
     let span = || info_span!(target: "nodeward::test", "any").in_scope(|| {});
-    tracing::subscriber::with_default(subscriber, || {
+    with_default(subscriber, || {
         span();
         runtime().block_on(async { span() });
     });

@@ -12,3 +12,4 @@ mod mutations;
 mod rpc;
 #[path = "../../../tests/support/series.rs"]
 mod series;
+mod subscriber;
