@@ -6,6 +6,8 @@ mod audit;
 mod cli;
 mod fake;
 mod list;
+#[path = "../../../../tests/support/nobody.rs"]
+mod nobody;
 mod retry;
 mod tls;
 mod watch;
