@@ -9,8 +9,10 @@ use crate::collector::Collector;
 use crate::fixture::DEADLINE;
 use crate::nobody::Nobody;
 use crate::series::Scrape;
+use crate::watchdog::watch;
 
 fn telemetry(endpoint: &str) -> Telemetry {
+    watch();
     let options = TelemetryOptions {
         otlp_endpoint: Some(endpoint.to_owned()),
         trace_export_delay_ms: 10,

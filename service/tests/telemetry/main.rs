@@ -15,3 +15,5 @@ mod rpc;
 #[path = "../../../tests/support/series.rs"]
 mod series;
 mod subscriber;
+#[path = "../../../tests/support/watchdog.rs"]
+mod watchdog;

@@ -21,6 +21,7 @@ use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
 use crate::fixture::{Answer, CORDON, DEADLINE, Fixture, GET, WATCH, traced, with};
 use crate::nobody::Nobody;
 use crate::series::Scrape;
+use crate::watchdog::watch;
 
 const DURATION: &str = "rpc_server_call_duration_seconds_count";
 const STREAMS: &str = "nodeward_streams_duration_seconds_count";
@@ -47,6 +48,7 @@ fn quiet() -> TelemetryOptions {
 }
 
 fn telemetry() -> Telemetry {
+    watch();
     Telemetry::build(&quiet()).expect("telemetry").0
 }
 

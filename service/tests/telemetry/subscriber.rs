@@ -17,6 +17,8 @@ use tracing::{Dispatch, Subscriber, dispatcher};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer, Registry};
 
+use crate::watchdog::watch;
+
 /// Makes a subscriber that of this thread until the guard is dropped.
 pub fn set_default(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     dispatcher::set_default(&lasting(subscriber))
@@ -28,6 +30,7 @@ pub fn with_default<T>(subscriber: impl Subscriber + Send + Sync + 'static, work
 }
 
 fn lasting(subscriber: impl Subscriber + Send + Sync + 'static) -> Dispatch {
+    watch();
     let dispatch = Dispatch::new(subscriber);
     forget(dispatch.clone());
     dispatch

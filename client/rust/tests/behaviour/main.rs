@@ -11,3 +11,5 @@ mod nobody;
 mod retry;
 mod tls;
 mod watch;
+#[path = "../../../../tests/support/watchdog.rs"]
+mod watchdog;
