@@ -2,11 +2,13 @@
 
 mod blocker;
 mod choice;
+mod plan;
 mod pod;
 mod policy;
+mod reason;
 
 pub(in crate::rpc) use blocker::blocker;
-pub(in crate::rpc) use pod::{action, budget_name, pod_reference};
+pub(in crate::rpc) use plan::plan;
 pub(in crate::rpc) use policy::{parse_policy, policy};
 
 /// A number of the contract, which knows none without a sign.
