@@ -7,11 +7,13 @@
 
 mod drainer;
 mod executor;
+mod filter;
 mod options;
 mod record;
 mod status;
 
 pub use executor::Executor;
+pub use filter::OperationFilter;
 pub use options::OperationOptions;
 pub use record::{
     Cancel, Cordon, CordonState, Drain, NodeIdentity, NodeOperation, OperationFailure, OperationSpec, OperationStatus,
