@@ -90,6 +90,23 @@ pub enum Error {
         /// Its name, without `nodes/`.
         node: String,
     },
+    /// There is no such operation.
+    #[error("operation {operation:?} does not exist")]
+    OperationNotFound {
+        /// Its name, without `operations/`.
+        operation: String,
+    },
+    /// The operation has not ended, and so can't be deleted.
+    #[error("operation {operation:?} has not ended: it is {state}")]
+    OperationNotDone {
+        /// Its name, without `operations/`.
+        operation: String,
+        /// How far it has come, for example `RUNNING`.
+        state: &'static str,
+    },
+    /// The cluster lacks the resource in which operations are kept.
+    #[error("the cluster has no resource nodeoperations.nodeward.dev, in which operations are kept")]
+    OperationsUnavailable,
     /// A node of that name exists.
     #[error("node {node:?} exists already")]
     AlreadyExists {
@@ -265,6 +282,9 @@ impl Error {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::LedgerFull { .. } => "REQUEST_LEDGER_FULL",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
+            Self::OperationNotFound { .. } => "OPERATION_NOT_FOUND",
+            Self::OperationNotDone { .. } => "OPERATION_NOT_DONE",
+            Self::OperationsUnavailable => "OPERATIONS_UNAVAILABLE",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",
             Self::Conflict { .. } => "CONFLICT",

@@ -1,6 +1,7 @@
 //! Operations as Kubernetes keeps them: custom resources of one kind, written by nodeward alone, in its own name.
 
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
@@ -33,12 +34,16 @@ impl Operations {
     pub async fn create(&self, operation: &NodeOperation, deadline: Instant) -> Result<NodeOperation, Error> {
         let params = PostParams::default();
         let create = self.api.create(&params, operation);
-        within(deadline, "storing the operation", create).await?.map_err(fault::from_kube)
+        within(deadline, "storing the operation", create).await?.map_err(about_operations)
     }
 
     /// The operation of this name, now. None if there is none.
     pub async fn get(&self, name: &str, deadline: Instant) -> Result<Option<NodeOperation>, Error> {
-        within(deadline, "reading the operation", self.api.get_opt(name)).await?.map_err(fault::from_kube)
+        match within(deadline, "reading the operation", self.api.get(name)).await? {
+            Ok(operation) => Ok(Some(operation)),
+            Err(kube::Error::Api(status)) if is_missing(&status) => Ok(None),
+            Err(error) => Err(about_operations(error)),
+        }
     }
 
     /// Writes the status, if the operation is still at the version that this one was read at. None if it is not, or is gone.
@@ -56,22 +61,65 @@ impl Operations {
         }
     }
 
-    /// Notes that an operation is to end. Whoever was first is noted.
-    pub async fn cancel(&self, name: &str, cancel: &Cancel, deadline: Instant) -> Result<NodeOperation, Error> {
-        let patch = Patch::Merge(json!({"spec": {"cancel": cancel}}));
-        let params = PatchParams::default();
-        let patch = self.api.patch(name, &params, &patch);
-        within(deadline, "cancelling the operation", patch).await?.map_err(fault::from_kube)
+    /// Notes that an operation is to end, if it is still at the version that this one was read at. None if it is not, or is gone.
+    pub async fn cancel(
+        &self,
+        operation: &NodeOperation,
+        cancel: &Cancel,
+        deadline: Instant,
+    ) -> Result<Option<NodeOperation>, Error> {
+        let version = &operation.metadata.resource_version;
+        let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": {"cancel": cancel}}));
+        let (name, params) = (operation.name_any(), PatchParams::default());
+        match within(deadline, "cancelling the operation", self.api.patch(&name, &params, &patch)).await? {
+            Ok(written) => Ok(Some(written)),
+            Err(kube::Error::Api(status)) if status.is_conflict() || is_missing(&status) => Ok(None),
+            Err(error) => Err(about_operations(error)),
+        }
     }
 
-    /// Forgets an operation.
-    pub async fn delete(&self, name: &str, deadline: Instant) -> Result<(), Error> {
-        let params = DeleteParams::default();
-        let delete = self.api.delete(name, &params);
-        within(deadline, "deleting the operation", delete).await?.map(drop).map_err(fault::from_kube)
+    /// Forgets an operation, if it is still at the version that this one was read at. Whether it was.
+    pub async fn delete(&self, operation: &NodeOperation, deadline: Instant) -> Result<bool, Error> {
+        let (uid, resource_version) = (operation.uid(), operation.resource_version());
+        let params = DeleteParams::default().preconditions(Preconditions { uid, resource_version });
+        match within(deadline, "deleting the operation", self.api.delete(&operation.name_any(), &params)).await? {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_conflict() || is_missing(&status) => Ok(false),
+            Err(error) => Err(about_operations(error)),
+        }
     }
+}
+
+/// What a failed call means. That an operation is missing its caller has seen before.
+fn about_operations(error: kube::Error) -> Error {
+    match fault::api_status(&error) {
+        Some(status) if status.code == 404 => Error::OperationsUnavailable,
+        _ => fault::from_kube(error),
+    }
+}
+
+/// Whether it is the object that is missing. Where the kind is, nothing is said of any object.
+fn is_missing(status: &Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_some_and(|details| !details.name.is_empty())
 }
 
 async fn within<T>(deadline: Instant, stage: &'static str, call: impl Future<Output = T>) -> Result<T, Error> {
     timeout_at(deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::StatusDetails;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_operation_is_told_from_a_missing_kind() {
+        let of_kind = Status::failure("404 page not found", "Failed to parse error data").with_code(404);
+        assert!(!is_missing(&of_kind));
+        assert!(matches!(about_operations(kube::Error::Api(of_kind.boxed())), Error::OperationsUnavailable));
+        let [group, kind, uid] = [(); 3].map(|()| String::new());
+        let details = StatusDetails { name: "a".into(), group, kind, uid, causes: vec![], retry_after_seconds: 0 };
+        assert!(is_missing(&Status::failure("not found", "NotFound").with_code(404).with_details(details)));
+    }
 }

@@ -53,7 +53,7 @@ fn code(error: &Error) -> Code {
         | Error::Overloaded { .. }
         | Error::AuthenticationOverloaded { .. }
         | Error::LedgerFull { .. } => Code::ResourceExhausted,
-        Error::NotFound { .. } => Code::NotFound,
+        Error::NotFound { .. } | Error::OperationNotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
         | Error::Conflict { .. }
@@ -65,6 +65,8 @@ fn code(error: &Error) -> Code {
         | Error::Claim { .. }
         | Error::Denied { .. }
         | Error::NoAuditLog
+        | Error::OperationNotDone { .. }
+        | Error::OperationsUnavailable
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
         Error::AuditLogUnreadable { .. } => Code::DataLoss,
         Error::Throttled { .. }
@@ -103,6 +105,18 @@ fn details(error: &Error) -> ErrorDetails {
         }
         Error::NotFound { node } | Error::AlreadyExists { node } => {
             details.set_resource_info("nodeward.dev/Node", format!("nodes/{}", shorten(node, 253)), "", "");
+        }
+        Error::OperationNotFound { operation } => {
+            details.set_resource_info(
+                "nodeward.dev/Operation",
+                format!("operations/{}", shorten(operation, 253)),
+                "",
+                "",
+            );
+        }
+        Error::OperationNotDone { operation, state } => {
+            let (subject, description) = (format!("operations/{operation}"), format!("it is {state}"));
+            details.add_precondition_failure_violation(error.reason(), subject, description);
         }
         Error::ControllerOwnedTaint { key, advice, .. } => {
             details.add_precondition_failure_violation("CONTROLLER_OWNED_TAINT", shorten(key, 300), advice);
@@ -163,6 +177,10 @@ fn metadata(error: &Error) -> HashMap<String, String> {
     let pairs: Vec<(&str, String)> = match error {
         Error::NotFound { node } | Error::AlreadyExists { node } | Error::Conflict { node } => {
             vec![("node", node.clone())]
+        }
+        Error::OperationNotFound { operation } => vec![("operation", operation.clone())],
+        Error::OperationNotDone { operation, state } => {
+            vec![("operation", operation.clone()), ("state", (*state).to_owned())]
         }
         Error::AccessDenied { permission } => vec![("permission", permission.clone())],
         Error::RateLimited { user, class, limit, allowed, .. } => vec![
@@ -227,6 +245,9 @@ fn hint(error: &Error) -> &str {
         Error::Overloaded { .. } => "wait before you send it again, or ask another replica",
         Error::LedgerFull { .. } => "send it without a request id, if it may be carried out twice",
         Error::NotFound { .. } => "see whether the name is right",
+        Error::OperationNotFound { .. } => "list the operations",
+        Error::OperationNotDone { .. } => "wait for it, or cancel it",
+        Error::OperationsUnavailable => "apply deploy/crd to the cluster",
         Error::AlreadyExists { .. } => "choose another name, or update the node",
         Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
         Error::Conflict { .. } => "send the request again",
@@ -306,6 +327,9 @@ mod tests {
             Error::Overloaded { class: "reads", limit: "calls", retry_after: SOON },
             Error::LedgerFull { user: text(), limit: "user", allowed: 1, retry_after: SOON },
             Error::NotFound { node: node.clone() },
+            Error::OperationNotFound { operation: text() },
+            Error::OperationNotDone { operation: text(), state: "RUNNING" },
+            Error::OperationsUnavailable,
             Error::AlreadyExists { node: node.clone() },
             Error::EtagMismatch { what, expected: text(), current: text() },
             Error::Conflict { node: node.clone() },
