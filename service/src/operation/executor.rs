@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::NodeOperation;
 use super::drainer::Drainer;
+use super::forget;
 use crate::cluster::Cluster;
 use crate::cluster::lease::{LeaseTiming, Term};
 use crate::cluster::observe::View;
@@ -50,6 +51,7 @@ impl Executor {
     async fn lead(&self, term: &Term, holder: &str) {
         let mut operations = self.cluster.operations().view();
         let mut running = Running::default();
+        let mut forgetting = Box::pin(forget::keep_forgetting(self.cluster.operations().clone(), operations.clone()));
         loop {
             for operation in operations.all() {
                 if !operation.status.as_ref().is_some_and(|status| status.state.is_final()) {
@@ -60,6 +62,7 @@ impl Executor {
                 () = term.lost() => return,
                 () = operations.changed() => {}
                 () = running.one_ended() => {}
+                () = &mut forgetting => {}
             }
         }
     }

@@ -8,6 +8,7 @@
 mod drainer;
 mod executor;
 mod filter;
+mod forget;
 mod options;
 mod record;
 mod status;
