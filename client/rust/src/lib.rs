@@ -38,6 +38,7 @@ mod list;
 mod mutate;
 mod name;
 pub mod path;
+mod resume;
 mod retry;
 mod watch;
 

@@ -1,4 +1,4 @@
-//! How long a watch waits for the server.
+//! How long whoever follows something waits for the server.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,24 +7,28 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::Error;
 
-/// What a watch bears.
+/// What is borne.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// The longest silence of a stream that is alive.
     longest_silence: Duration,
-    /// By when the watch must have begun. None when it has, or if it may take as long as it takes.
+    /// By when it must have begun. None when it has, or if it may take as long as it takes.
     begin_by: Option<Instant>,
 }
 
 impl Patience {
     /// With a stream that has a bookmark so often, and must have begun within this time. Three bookmarks missed are too many.
     pub(crate) fn of(bookmark_interval: Duration, begin_within: Option<Duration>) -> Self {
+        Self::with_silence(bookmark_interval.max(Duration::from_secs(1)).saturating_mul(3), begin_within)
+    }
+
+    /// With a stream that is never silent for longer, and must have begun within this time.
+    pub(crate) fn with_silence(longest_silence: Duration, begin_within: Option<Duration>) -> Self {
         let begin_by = begin_within.and_then(|time| Instant::now().checked_add(time));
-        let longest_silence = bookmark_interval.max(Duration::from_secs(1)).saturating_mul(3);
         Self { longest_silence, begin_by }
     }
 
-    /// The watch has begun.
+    /// It has begun.
     pub(crate) fn has_begun(&mut self) {
         self.begin_by = None;
     }
@@ -47,7 +51,7 @@ impl Patience {
         self.begin_by.is_none_or(|by| by.saturating_duration_since(Instant::now()) > pause)
     }
 
-    /// That the watch has not begun in time.
+    /// That it has not begun in time.
     pub(crate) fn over() -> Error {
         Error::deadline("the server did not begin the watch in time")
     }
