@@ -6,6 +6,7 @@ mod audit;
 mod cli;
 mod fake;
 mod list;
+mod operations;
 mod retry;
 mod tls;
 mod watch;
