@@ -57,7 +57,7 @@ pub use crate::client::{Client, ReadOptions};
 pub use crate::config::{Config, Context};
 pub use crate::connect::ConnectOptions;
 pub use crate::drain::DrainOptions;
-pub use crate::error::{Error, FieldViolation};
+pub use crate::error::{Error, FieldViolation, PreconditionViolation};
 pub use crate::list::{ListOptions, NodeList};
 pub use crate::name::{node_id, operation_name, resource_name};
 pub use crate::operation::{

@@ -9,7 +9,7 @@ const MEANINGS: [(u8, &str); 12] = [
     (2, "the command line or a file can't be used, as this program or the server finds"),
     (3, "not found"),
     (4, "a conflict or a precondition: an etag, a value, a count, an expired resume token"),
-    (5, "the server is unavailable or too busy, or took too long"),
+    (TOO_LONG, "the server is unavailable or too busy, or took too long"),
     (6, "denied, or the server does not know who is calling"),
     (NOT_INTACT, "an audit log is not intact"),
     (REFUSED, "a drain is refused, because of pods that its policy does not let go: none was touched"),
@@ -17,6 +17,9 @@ const MEANINGS: [(u8, &str); 12] = [
     (CANCELLED, "a drain was cancelled"),
     (DETACHED, "interrupted: a drain that was followed goes on"),
 ];
+
+/// The code of what has not come in time.
+pub const TOO_LONG: u8 = 5;
 
 /// The code of an audit log that is not what was written.
 pub const NOT_INTACT: u8 = 7;

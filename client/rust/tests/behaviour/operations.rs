@@ -111,6 +111,14 @@ async fn waiting_ends_at_its_timeout_with_an_operation_that_is_not_done() {
     assert!(fake.calls().len() < 40, "{}", fake.calls().len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_answered_within_the_timeout_of_a_request() {
+    let fake = Fake::default().with_drain("a", OperationState::Succeeded);
+    client(&fake).with_timeout(Some(Duration::from_secs(10))).wait_operation(NAME, None).await.unwrap();
+    let Some(Call::WaitOperation(request)) = fake.calls().pop() else { panic!("it was not asked") };
+    assert_eq!(request.timeout.unwrap().seconds, 5);
+}
+
 #[tokio::test]
 async fn a_cancellation_says_what_becomes_of_the_cordon() {
     let fake = Fake::default().with_drain("a", OperationState::Running);

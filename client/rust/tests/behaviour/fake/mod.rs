@@ -17,9 +17,7 @@ use nodeward_client::api::{
     PatchNodeRequest, PlanDrainRequest, StreamAuditRecordsRequest, StreamOperationEventsRequest, UncordonNodeRequest,
     UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest, WatchNodesResponse,
 };
-use nodeward_client::longrunning::{
-    DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, Operation, WaitOperationRequest,
-};
+use nodeward_client::longrunning::{DeleteOperationRequest, ListOperationsRequest, Operation, WaitOperationRequest};
 use tokio::sync::Barrier;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
@@ -54,7 +52,7 @@ pub enum Call {
     Drain(DrainNodeRequest),
     StreamOperation(StreamOperationEventsRequest),
     CancelOperation(CancelOperationRequest),
-    GetOperation(GetOperationRequest),
+    GetOperation,
     ListOperations(ListOperationsRequest),
     WaitOperation(WaitOperationRequest),
     DeleteOperation(DeleteOperationRequest),
@@ -182,7 +180,7 @@ impl Call {
         match self {
             Self::Get(_) | Self::List(_) | Self::Watch(_) => None,
             Self::ListAudit(_) | Self::StreamAudit(_) => None,
-            Self::PlanDrain(_) | Self::StreamOperation(_) | Self::GetOperation(_) => None,
+            Self::PlanDrain(_) | Self::StreamOperation(_) | Self::GetOperation => None,
             Self::ListOperations(_) | Self::WaitOperation(_) | Self::DeleteOperation(_) => None,
             Self::Drain(request) => Some(request.request_id.clone()),
             Self::CancelOperation(request) => Some(request.request_id.clone()),

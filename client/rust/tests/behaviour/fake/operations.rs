@@ -112,7 +112,7 @@ impl Operations for Fake {
     }
 
     async fn get_operation(&self, request: Request<GetOperationRequest>) -> Result<Response<Operation>, Status> {
-        let request = self.note(request, Call::GetOperation);
+        let request = self.note(request, |_| Call::GetOperation);
         Ok(Response::new(self.lock().operation(&request.name)?))
     }
 
