@@ -189,6 +189,9 @@ fn explain(error: &Error, server: Option<&Server>) {
     if let Some(hint) = error.hint().map(str::to_owned).or_else(of_connection) {
         note(&format!("hint: {hint}"));
     }
+    if let (Some("OPERATION_IN_PROGRESS"), Some(operation)) = (error.reason(), error.metadata().get("operation")) {
+        note(&format!("to follow the one that runs: nodeward operations watch {operation}"));
+    }
     // Who has several contexts may be calling with the wrong one.
     let is_denied = matches!(error.code(), Code::PermissionDenied | Code::Unauthenticated);
     if let Some(server) = server.filter(|_| is_denied) {

@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::write;
+
 /// How often it is drawn at most, in a second.
 const HZ: u8 = 10;
 
@@ -27,7 +29,6 @@ impl Terminal {
     /// Shows these lines instead of those before.
     pub fn show(&self, lines: &[String]) {
         self.lines.set_message(lines.join("\n"));
-        self.lines.tick();
     }
 
     /// Does something that writes to the terminal, too.
@@ -38,5 +39,7 @@ impl Terminal {
     /// Leaves these lines there: what is written from now on comes below.
     pub fn leave(&self, lines: &[String]) {
         self.lines.abandon_with_message(lines.join("\n"));
+        // The last line has no end. There is nowhere to tell that the terminal is gone.
+        let _ = write("\n");
     }
 }

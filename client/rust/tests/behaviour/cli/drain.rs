@@ -1,5 +1,6 @@
 //! `drain` and `plan`.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -12,6 +13,8 @@ use nodeward_client::api::pod_progress::State as PodState;
 use nodeward_client::api::{BudgetOverride, CordonState, DrainPolicy, OperationState};
 use prost_types::Duration;
 use serde_json::Value;
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Cli, Run};
 use crate::fake::{Call, Fake, Fate, OperationStep, blocked, cordon, pod, reaches, status, unavailable, worker};
@@ -225,14 +228,10 @@ fn each_end_of_a_drain_has_its_exit_code() {
 #[test]
 fn a_refused_drain_has_its_own_exit_code_and_says_which_pods() {
     let cli = Cli::of(fake());
-    let mut details = tonic_types::ErrorDetails::new();
-    details.set_error_info("DRAIN_REFUSED", "nodeward.dev", std::collections::HashMap::new());
+    let mut details = ErrorDetails::new();
+    details.set_error_info("DRAIN_REFUSED", "nodeward.dev", HashMap::new());
     details.add_precondition_failure_violation("DRAIN_REFUSED", "shop/bare", "it has no controller");
-    let refused = <tonic::Status as tonic_types::StatusExt>::with_error_details(
-        Code::FailedPrecondition,
-        "the policy refuses 1 pod",
-        details,
-    );
+    let refused = Status::with_error_details(Code::FailedPrecondition, "the policy refuses 1 pod", details);
     cli.fake.next(Fate::Fail(refused));
     let run = cli.run(&["drain", "a"]);
     assert_eq!((run.code, run.out.as_str()), (8, ""));
@@ -240,10 +239,15 @@ fn a_refused_drain_has_its_own_exit_code_and_says_which_pods() {
 }
 
 #[test]
-fn a_drain_that_runs_already_is_a_conflict() {
+fn a_drain_that_runs_already_is_a_conflict_and_named() {
     let cli = Cli::of(fake());
-    cli.fake.next(Fate::Fail(status(Code::Aborted, "OPERATION_IN_PROGRESS", "it is being drained", None)));
-    assert_eq!(cli.run(&["drain", "a"]).code, 4);
+    let metadata = HashMap::from([("operation".to_owned(), "operations/x".to_owned())]);
+    let mut details = ErrorDetails::new();
+    details.set_error_info("OPERATION_IN_PROGRESS", "nodeward.dev", metadata);
+    cli.fake.next(Fate::Fail(Status::with_error_details(Code::Aborted, "it is being drained", details)));
+    let run = cli.run(&["drain", "a"]);
+    assert_eq!(run.code, 4);
+    assert!(run.err.contains("nodeward operations watch operations/x\n"), "{}", run.err);
 }
 
 #[test]

@@ -31,10 +31,20 @@ pub async fn follow(session: &Session, operations: &[Operation], format: FollowF
     let result = view.follow(session).await;
     view.leave();
     let result = match result {
-        Ok(()) => view.end(session).await,
+        Ok(Left::AllEnded) => view.end(session).await,
+        Ok(Left::Interrupted) => {
+            view.tell_what_goes_on();
+            Err(Failure::Reported(exit_code::DETACHED))
+        }
         Err(failure) => Err(failure),
     };
     view.teller.outcome(result, &session.server)
+}
+
+/// Why it is over.
+enum Left {
+    AllEnded,
+    Interrupted,
 }
 
 /// What is shown.
@@ -55,8 +65,8 @@ impl View {
         Self { drains, format, terminal, teller: Teller::default(), is_outage_told: false, lost: BTreeMap::new() }
     }
 
-    /// Shows what happens until all streams have ended.
-    async fn follow(&mut self, session: &Session) -> Result<(), Failure> {
+    /// Shows what happens until all streams have ended, or somebody interrupts it.
+    async fn follow(&mut self, session: &Session) -> Result<Left, Failure> {
         let options = OperationEventsOptions { after_sequence: 0, begin_within: session.timeout.0 };
         let streams = self.drains.iter().enumerate().map(|(index, drain)| {
             let events = session.client.operation_events(&drain.operation, options.clone());
@@ -71,11 +81,11 @@ impl View {
                 event = events.next() => match event.flatten() {
                     Some((index, Ok(event))) => self.take(index, event)?,
                     Some((index, Err(error))) => self.lose(session, index, error),
-                    None => return Ok(()),
+                    None => return Ok(Left::AllEnded),
                 },
                 _ = seconds.tick() => self.draw(),
                 // If there is no way to hear of it, nobody is interrupted.
-                Ok(()) = &mut interrupt => return Err(self.detach()),
+                Ok(()) = &mut interrupt => return Ok(Left::Interrupted),
             }
         }
     }
@@ -151,15 +161,13 @@ impl View {
         }
     }
 
-    /// Whoever follows goes away, and the operations go on.
-    fn detach(&self) -> Failure {
-        self.leave();
+    /// Whoever followed goes away, and the operations go on.
+    fn tell_what_goes_on(&self) {
         for Tracked { node, operation, .. } in self.drains.iter().filter(|drain| !drain.is_over()) {
             note(&format!("The drain of node/{node} goes on"));
             note(&format!("  to follow it: nodeward operations watch {operation}"));
             note(&format!("  to end it:    nodeward operations cancel {operation}"));
         }
-        Failure::Reported(exit_code::DETACHED)
     }
 }
 
