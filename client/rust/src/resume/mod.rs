@@ -151,9 +151,10 @@ impl<R: Resumable> Resuming<R> {
     async fn open(&mut self) -> Result<Streaming<R::Message>, Error> {
         sleep(mem::take(&mut self.pause)).await;
         self.has_received = false;
-        let request = self.patience.wait(self.client.request(self.source.request(), None, 0)).await?;
+        let request = self.patience.wait_to_open(self.client.request(self.source.request(), None, 0)).await?;
         self.was_authorized = true;
-        let stream = self.patience.wait(async { Ok(R::open(&self.client, request).await?.into_inner()) }).await?;
+        let stream =
+            self.patience.wait_to_open(async { Ok(R::open(&self.client, request).await?.into_inner()) }).await?;
         if self.source.may_be_silent() {
             self.patience.has_begun();
         }

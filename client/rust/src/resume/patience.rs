@@ -7,6 +7,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::Error;
 
+/// The longest that a server which is alive takes to accept a stream, however rare its messages are.
+const LONGEST_ANSWER: Duration = Duration::from_secs(90);
+
 /// What is borne.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -46,6 +49,12 @@ impl Patience {
         done.unwrap_or_else(|_| Err(silence()))
     }
 
+    /// Waits for a stream to be accepted.
+    pub(crate) async fn wait_to_open<T>(mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.longest_silence = self.longest_silence.min(LONGEST_ANSWER);
+        self.wait(work).await
+    }
+
     /// Whether a pause leaves time to begin.
     pub(crate) fn bears(self, pause: Duration) -> bool {
         self.begin_by.is_none_or(|by| by.saturating_duration_since(Instant::now()) > pause)
@@ -65,5 +74,13 @@ mod tests {
     fn three_missed_bookmarks_are_a_dead_stream() {
         let silence = |interval| Patience::of(Duration::from_secs(interval), None).longest_silence;
         assert_eq!([silence(0), silence(5), silence(30)], [3, 15, 90].map(Duration::from_secs));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_not_accepted_is_dead_sooner_than_one_that_is_silent() {
+        let patience = Patience::with_silence(Duration::from_secs(600), None);
+        let began = Instant::now();
+        assert!(patience.wait_to_open(std::future::pending::<Result<(), Error>>()).await.is_err());
+        assert_eq!(began.elapsed(), LONGEST_ANSWER);
     }
 }

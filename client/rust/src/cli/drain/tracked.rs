@@ -59,6 +59,11 @@ impl Tracked {
         matches!(self.state, OperationState::Succeeded | OperationState::Failed | OperationState::Cancelled)
     }
 
+    /// Whether it has been said of pods that they are left.
+    pub fn has_told_what_is_left(&self) -> bool {
+        self.pods.values().any(|pod| pod.progress.state() == State::Failed)
+    }
+
     /// Takes an event, and says what is new in lines of text.
     pub fn take(&mut self, event: OperationEvent) -> Vec<String> {
         let OperationEvent { event, progress, event_time, .. } = event;

@@ -8,9 +8,12 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::output::cell_text;
 
-/// Whether it has drained its node, and if not, why.
-pub fn ended(operation: &Operation) -> Result<(), Failure> {
-    let metadata = drain_metadata(operation).unwrap_or_default();
+/// Whether it has drained its node, and if not, why. `are_pods_told`: whether it was said already which pods are left.
+pub fn ended(operation: &Operation, are_pods_told: bool) -> Result<(), Failure> {
+    let mut metadata = drain_metadata(operation).unwrap_or_default();
+    if are_pods_told {
+        metadata.blocked_pods.clear();
+    }
     let error = operation_error(operation);
     let is_cancelled = metadata.state() == OperationState::Cancelled
         || error.as_ref().is_some_and(|error| error.code() == Code::Cancelled);

@@ -181,7 +181,7 @@ impl Teller {
                 {
                     self.tell(&Report { notes: Vec::new(), text: json_of(drain, "result", value) });
                 }
-                ended(&operation)
+                ended(&operation, format == FollowFormat::Text && drain.has_told_what_is_left())
             }
             Err(error) => Err(error.into()),
         };
