@@ -16,6 +16,7 @@ mod options;
 pub mod query;
 mod record;
 mod settle;
+mod step;
 #[cfg(test)]
 mod testing;
 mod unsettled;
@@ -42,7 +43,8 @@ pub use call::{AuditCall, Outcome};
 pub use carry_out::Done;
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
-pub use record::{Asked, AuditRecord, ObjectRef, ResponseStatus, Stage, User};
+pub use record::{Asked, AuditRecord, ObjectRef, OverriddenBudget, ResponseStatus, Stage, User};
+pub use step::{AuditStep, Step};
 
 /// Keeps the records.
 #[derive(Clone)]

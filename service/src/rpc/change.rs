@@ -306,11 +306,7 @@ fn succeeded(outcome: Outcome) -> audit::Outcome {
 fn asked(common: &Common) -> audit::Asked {
     let node = Some(&common.node).filter(|node| !node.is_empty());
     audit::Asked {
-        object_ref: node.map(|name| audit::ObjectRef {
-            resource: "nodes".to_owned(),
-            name: name.chars().take(253).collect(),
-            uid: String::new(),
-        }),
+        object_ref: node.map(|name| audit::ObjectRef::node(&name.chars().take(253).collect::<String>(), "")),
         reason: common.reason.chars().take(1024).collect(),
         request_id: common.request_id.chars().take(64).collect(),
         dry_run: common.validate_only,

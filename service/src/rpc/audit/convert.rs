@@ -6,7 +6,7 @@ use nodeward_api::v1::audit_record::Stage as ContractStage;
 use serde_json::Value;
 
 use crate::audit::query::{Ending, Found};
-use crate::audit::{Asked, AuditRecord, ResponseStatus, Stage, User};
+use crate::audit::{Asked, AuditRecord, ObjectRef, OverriddenBudget, ResponseStatus, Stage, User};
 use crate::node::convert::timestamp;
 
 /// The record as the contract has it.
@@ -21,11 +21,27 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         user_agent,
         request_received_timestamp,
         stage_timestamp,
-        request: Asked { object_ref, reason, request_id, dry_run, filter, label_selector },
+        request,
         trace_id,
         response_status,
     } = record;
-    let (node, node_uid) = object_ref.map(|object| (object.name, object.uid)).unwrap_or_default();
+    let Asked {
+        object_ref,
+        node_ref,
+        operation,
+        request_audit_id,
+        budget_overrides,
+        reason,
+        request_id,
+        dry_run,
+        filter,
+        label_selector,
+    } = request;
+    let (pod, node) = match object_ref {
+        Some(object) if object.is_pod() => (Some(object), node_ref),
+        node => (None, node),
+    };
+    let (node, node_uid) = node.map(|node| (node.name, node.uid)).unwrap_or_default();
     v1::AuditRecord {
         position: position.to_string(),
         // At most 2^53 - 1.
@@ -48,7 +64,21 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         filter,
         label_selector,
         outcome: response_status.map(outcome),
+        pod: pod.map(pod_of),
+        operation,
+        request_audit_id,
+        budget_overrides: budget_overrides
+            .into_iter()
+            .map(|OverriddenBudget { budget, reason }| v1::AuditBudgetOverride { budget, reason })
+            .collect(),
     }
+}
+
+fn pod_of(object: ObjectRef) -> v1::AuditPod {
+    let ObjectRef { resource: _, subresource, namespace, name, uid } = object;
+    let removal =
+        if subresource == "eviction" { v1::audit_pod::Removal::Eviction } else { v1::audit_pod::Removal::Deletion };
+    v1::AuditPod { namespace, name, uid, removal: removal.into() }
 }
 
 fn stage_of(stage: Stage) -> ContractStage {
@@ -167,7 +197,38 @@ mod tests {
                 omitted_nodes: 2,
                 evidence: "it is gone".into(),
             }),
+            ..v1::AuditRecord::default()
         };
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_record_of_a_pods_removal_names_pod_node_and_operation() {
+        let record = json!({
+            "auditID": "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f",
+            "stage": "RequestReceived",
+            "rpc": "nodeward.v1.DrainService/DrainNode",
+            "user": {"username": "alice"},
+            "requestReceivedTimestamp": "1970-01-01T00:00:01.5Z",
+            "stageTimestamp": "1970-01-01T00:00:02Z",
+            "objectRef": {"resource": "pods", "subresource": "eviction", "namespace": "shop", "name": "web-1", "uid": "p"},
+            "nodeRef": {"resource": "nodes", "name": "worker-3", "uid": "n"},
+            "operation": "operations/o",
+            "requestAuditID": "r",
+            "budgetOverrides": [{"budget": "shop/web", "reason": "owner agreed"}],
+        });
+        let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
+        let logged = "1970-01-01T00:00:03Z".parse().unwrap();
+        let shown = to_contract(Found { position, logged, record: serde_json::from_value(record).unwrap() });
+        let pod = v1::AuditPod {
+            namespace: "shop".into(),
+            name: "web-1".into(),
+            uid: "p".into(),
+            removal: v1::audit_pod::Removal::Eviction.into(),
+        };
+        assert_eq!((shown.pod, shown.node.as_str(), shown.node_uid.as_str()), (Some(pod), "nodes/worker-3", "n"));
+        assert_eq!((shown.operation.as_str(), shown.request_audit_id.as_str()), ("operations/o", "r"));
+        let overridden = v1::AuditBudgetOverride { budget: "shop/web".into(), reason: "owner agreed".into() };
+        assert_eq!(shown.budget_overrides, [overridden]);
     }
 }
