@@ -41,6 +41,7 @@ use crate::telemetry::{self, Copies};
 
 pub use call::{AuditCall, Outcome};
 pub use carry_out::Done;
+pub(crate) use carry_out::failed;
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
 pub use record::{Asked, AuditRecord, ObjectRef, OverriddenBudget, ResponseStatus, Stage, User};

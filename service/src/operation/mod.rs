@@ -17,6 +17,7 @@ mod record;
 mod removals;
 mod sight;
 mod status;
+mod trail;
 
 pub use executor::Executor;
 pub use options::OperationOptions;
