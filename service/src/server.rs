@@ -111,7 +111,8 @@ impl Server {
         };
         background.spawn(stop_cluster.clone().run_until_cancelled_owned(upkeep));
         if !options.operations.no_operations {
-            let executor = Executor::new(cluster.clone(), own_name(address), options.operations.timing());
+            let executor =
+                Executor::new(cluster.clone(), auditor.clone(), own_name(address), options.operations.timing());
             background.spawn(executor.run(stop_cluster.clone()));
         }
         let store = cluster.store().clone();

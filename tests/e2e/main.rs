@@ -42,6 +42,7 @@ mod evict;
 mod evict_budget;
 mod fuzz;
 mod fuzz_strings;
+mod guard;
 mod lease;
 mod lost_answers;
 mod observe;

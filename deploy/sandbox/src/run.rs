@@ -43,6 +43,8 @@ async fn sandbox(args: Args, mut signals: Signals) -> Result<(), SandboxError> {
         dir: args.dir.clone(),
         keep: args.keep,
         progress: Progress::auto(),
+        // Its own server has its service account. Whoever runs another one may want it to be an administrator's.
+        guard_operations: !args.no_server,
         ..SandboxOptions::default()
     };
     let sandbox = tokio::select! {

@@ -29,6 +29,9 @@ impl AuditRecord {
     /// The same record, with what is too large left out. What the request holds besides is bounded when it is taken over.
     pub(super) fn bounded(mut self) -> Self {
         shorten(&mut self.user.username);
+        for overridden in &mut self.request.budget_overrides {
+            shorten(&mut overridden.reason);
+        }
         self.user.omitted_groups += cut(&mut self.user.groups, MOST_GROUPS);
         if let Some(status) = &mut self.response_status {
             stand_in(&mut status.before);

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Auditor;
 use super::late::Kind;
 use super::record::{Asked, AuditRecord, ResponseStatus, Stage, User};
+use super::step::Step;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::grpc_timeout;
@@ -72,6 +73,23 @@ impl AuditCall {
         }))
     }
 
+    /// A step of an operation, which nobody calls by now.
+    pub(super) fn of_step(auditor: Auditor, step: &Step<'_>) -> Self {
+        Self(Arc::new(Inner {
+            auditor,
+            id: step.audit_id,
+            rpc: step.rpc.to_owned(),
+            user: User::of(step.caller),
+            source: None,
+            user_agent: String::new(),
+            trace_id: step.trace_id.to_owned(),
+            received: Timestamp::now(),
+            asked: Mutex::new(step.asked.clone()),
+            gives_up: None,
+            is_taken_over: AtomicBool::new(true),
+        }))
+    }
+
     /// A call of which nothing is recorded.
     #[cfg(test)]
     pub(crate) fn of_nothing() -> Self {
@@ -114,6 +132,16 @@ impl AuditCall {
     /// Records that it is about to be carried out. Not before this has returned may anything be sent to Kubernetes.
     pub(super) async fn begin(&self) -> Result<(), Error> {
         self.0.auditor.write(&self.record(Stage::RequestReceived, None)).await
+    }
+
+    /// Records what came of it, in a task that nobody waits for but the end of the server.
+    pub(super) fn end_alone(self, outcome: Outcome) {
+        // Without a runtime nothing is left that could be waited for.
+        if let Ok(runtime) = Handle::try_current() {
+            let leaving = self.0.auditor.0.leaving.clone();
+            let record = async move { self.end(outcome, "", Kind::Outcome).await };
+            leaving.spawn_on(record, &runtime);
+        }
     }
 
     /// Records what came of it.

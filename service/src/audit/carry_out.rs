@@ -50,7 +50,8 @@ impl AuditCall {
     }
 }
 
-fn failed(error: &Error) -> Outcome {
+/// The outcome of what failed so.
+pub(crate) fn failed(error: &Error) -> Outcome {
     let code = telemetry::code_name(Status::from(error.clone()).code()).to_owned();
     Outcome { code, reason: error.reason().to_owned(), ..Outcome::default() }
 }

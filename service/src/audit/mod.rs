@@ -16,6 +16,7 @@ mod options;
 pub mod query;
 mod record;
 mod settle;
+mod step;
 #[cfg(test)]
 mod testing;
 mod unsettled;
@@ -40,9 +41,13 @@ use crate::telemetry::{self, Copies};
 
 pub use call::{AuditCall, Outcome};
 pub use carry_out::Done;
+pub(crate) use carry_out::failed;
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
-pub use record::{Asked, AuditRecord, NODES, OPERATIONS, ObjectRef, ResponseStatus, Stage, User};
+pub use record::{
+    Asked, AuditRecord, NODES, OPERATIONS, ObjectRef, OverriddenBudget, PODS, ResponseStatus, Stage, User,
+};
+pub use step::{AuditStep, Step};
 
 /// Keeps the records.
 #[derive(Clone)]

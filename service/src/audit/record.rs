@@ -74,9 +74,21 @@ pub struct User {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asked {
-    /// The node, if it is about one.
+    /// The node or the pod, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_ref: Option<ObjectRef>,
+    /// The node that the pod is on, if it is about a pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_ref: Option<ObjectRef>,
+    /// The operation that it is a step of: `operations/...`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub operation: String,
+    /// The call that asked for that operation, by the id of its records.
+    #[serde(rename = "requestAuditID", default, skip_serializing_if = "String::is_empty")]
+    pub request_audit_id: String,
+    /// The budgets that are not respected in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_overrides: Vec<OverriddenBudget>,
     /// Why, in the caller's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -97,19 +109,37 @@ pub struct Asked {
 /// The resource of nodes.
 pub const NODES: &str = "nodes";
 
+/// The resource of pods.
+pub const PODS: &str = "pods";
+
 /// The resource of operations.
 pub const OPERATIONS: &str = "operations";
 
-/// A node or an operation.
+/// A node, a pod or an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectRef {
-    /// [`NODES`] or [`OPERATIONS`].
+    /// [`NODES`], [`PODS`] or [`OPERATIONS`].
     pub resource: String,
+    /// What of it: `eviction` of a pod that is evicted, not deleted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subresource: String,
+    /// Its namespace, if it is a pod.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
     /// Its name.
     pub name: String,
     /// Its uid, if that is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
+}
+
+/// A budget that is not respected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverriddenBudget {
+    /// Which, as `namespace/name`.
+    pub budget: String,
+    /// Why, in the caller's words.
+    pub reason: String,
 }
 
 /// What came of a call.
@@ -153,6 +183,24 @@ impl Asked {
     /// The object that it is about, if it is one of this resource.
     pub fn object(&self, resource: &str) -> Option<&ObjectRef> {
         self.object_ref.as_ref().filter(|object| object.resource == resource)
+    }
+}
+
+impl ObjectRef {
+    /// An object of this resource. The uid may be unknown.
+    pub fn of(resource: &str, name: &str, uid: &str) -> Self {
+        let [resource, name, uid] = [resource, name, uid].map(str::to_owned);
+        Self { resource, name, uid, ..Self::default() }
+    }
+
+    /// A node. The uid may be unknown.
+    pub fn node(name: &str, uid: &str) -> Self {
+        Self::of(NODES, name, uid)
+    }
+
+    /// Whether it is a pod.
+    pub fn is_pod(&self) -> bool {
+        self.resource == PODS
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Auditor;
 use super::record::{AuditRecord, NODES, Stage};
 use super::unsettled::{self, Unsettled};
-use super::verdict::{Question, Verdict, request_id};
+use super::verdict::{self, Question, Verdict, request_id};
 use crate::cluster::Cluster;
 use crate::cluster::mutate::Remains;
 use crate::error::Error;
@@ -51,6 +51,13 @@ impl Auditor {
     }
 
     async fn verdict(&self, cluster: &Cluster, open: &Unsettled) -> Verdict {
+        if let Some(pod) = open.intent.request.object_ref.as_ref().filter(|object| object.is_pod()) {
+            let deadline = || Instant::now() + PATIENCE;
+            return match retry(|| cluster.remover().find(&pod.namespace, &pod.name, deadline())).await {
+                Ok(found) => verdict::of_removal(&pod.uid, found.as_ref()),
+                Err(error) => Verdict::Open(format!("the cluster does not say: {error}")),
+            };
+        }
         let remains = match retry(|| look(cluster, &open.intent)).await {
             Ok(remains) => remains,
             Err(error) => return Verdict::Open(format!("the cluster does not say: {error}")),

@@ -5,6 +5,7 @@
 //! nowhere else.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 use uuid::Uuid;
 
 use super::record::{AuditRecord, OPERATIONS, ResponseStatus};
@@ -152,6 +153,18 @@ impl Question<'_> {
     }
 }
 
+/// The verdict on the removal of the pod with this uid, by what has its name now.
+///
+/// Removals are recorded one by one right before they are sent, and a pod that nobody removes stays. So one that is going or
+/// gone counts as removed, although somebody else may have been faster: Kubernetes' own audit log tells.
+pub(super) fn of_removal(uid: &str, found: Option<&Pod>) -> Verdict {
+    match found.map(|pod| &pod.metadata).filter(|found| found.uid.as_deref() == Some(uid)) {
+        None => carried_out("the pod is gone, as it was to be"),
+        Some(found) if found.deletion_timestamp.is_some() => carried_out("the pod is ending, as it was to be"),
+        Some(_) => not_carried_out("the pod is there, and nobody removes it"),
+    }
+}
+
 /// The id of the request, if it has one.
 pub(super) fn request_id(intent: &AuditRecord) -> Option<Uuid> {
     Uuid::try_parse(&intent.request.request_id).ok()
@@ -267,5 +280,18 @@ mod tests {
         let mut intent = intent("CordonNode", ID);
         intent.request.dry_run = true;
         assert_eq!(verdict(&intent, &remembering("CordonNode")), "not carried out");
+    }
+
+    #[test]
+    fn a_pod_that_is_going_or_gone_was_removed_and_one_that_stays_was_not() {
+        let pod = |uid: &str, deleted: Option<&str>| -> Pod {
+            let metadata = json!({"name": "web-1", "uid": uid, "deletionTimestamp": deleted});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let ending = pod("p", Some("2026-11-24T10:00:00Z"));
+        for found in [None, Some(&ending), Some(&pod("another", None))] {
+            assert!(matches!(of_removal("p", found), Verdict::CarriedOut(_)), "{found:?}");
+        }
+        assert!(matches!(of_removal("p", Some(&pod("p", None))), Verdict::NotCarriedOut(_)));
     }
 }

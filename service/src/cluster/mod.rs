@@ -5,6 +5,7 @@
 //! `lease` says which server does what one alone must do. What is here knows nodes and Kubernetes' rules, and no gRPC.
 
 mod connect;
+pub mod events;
 pub mod evict;
 mod fault;
 mod feed;
@@ -50,6 +51,7 @@ pub struct Cluster {
     remover: Arc<evict::Remover>,
     observer: Arc<observe::Observer>,
     operations: Arc<Operations>,
+    node_events: Arc<events::NodeEvents>,
     reviews: Reviews,
     impersonation: Impersonation,
     namespace: String,
@@ -66,6 +68,7 @@ impl Cluster {
         let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone()).into();
         let observer = observe::Observer::new(client.clone()).into();
         let operations = Operations::new(client.clone(), &namespace).into();
+        let node_events = events::NodeEvents::new(client.clone()).into();
         Self {
             nodes: Api::all(client),
             store,
@@ -73,6 +76,7 @@ impl Cluster {
             remover,
             observer,
             operations,
+            node_events,
             reviews,
             impersonation,
             namespace,
@@ -110,6 +114,11 @@ impl Cluster {
     /// Operations, as Kubernetes keeps them.
     pub fn operations(&self) -> &Operations {
         &self.operations
+    }
+
+    /// Events about nodes.
+    pub fn node_events(&self) -> &events::NodeEvents {
+        &self.node_events
     }
 
     /// Somebody who wants to hold the lease of this name, in the namespace of the server's own objects. `who` is for people who

@@ -198,7 +198,7 @@ impl fmt::Display for Blocker {
             Self::NotCompleted => f.write_str("it has not finished yet"),
             Self::EarlierTurn { pods } => write!(f, "{pods} pods go before it"),
             Self::Refused { message } => write!(f, "the policy refuses: {message}"),
-            Self::Unavailable { message } => write!(f, "the apiserver fails: {message}"),
+            Self::Unavailable { message } => write!(f, "it can't be removed for now: {message}"),
         }
     }
 }

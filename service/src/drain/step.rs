@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, AtDeadline, Blocker, DrainPlan, DrainPolicy, PodPlan, PodProgress, PodState, Removal};
+use super::{
+    Action, AtDeadline, Blocker, BudgetOverride, DrainPlan, DrainPolicy, PodPlan, PodProgress, PodState, Removal,
+};
 use crate::pod::PodReference;
 
 /// How often Kubernetes is asked to evict a pod whose budgets, as far as they are known here, do not let it go.
@@ -61,6 +63,8 @@ pub struct RemovalOrder {
     pub grace_seconds: Option<u64>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
+    /// The budgets because of which it is deleted, not evicted: the policy says that they are not respected.
+    pub overrides: Vec<BudgetOverride>,
 }
 
 /// How a drain stands.
@@ -218,7 +222,13 @@ impl Situation<'_> {
             Some(left) if is_late => Some(pod.grace_seconds.min(left).max(1)),
             _ => self.policy.grace_period_seconds.map(u64::from),
         };
-        RemovalOrder { pod: pod.facts.reference.clone(), removal, grace_seconds, attempt }
+        let overrides = if removal == Removal::Delete { self.overrides(pod) } else { Vec::new() };
+        RemovalOrder { pod: pod.facts.reference.clone(), removal, grace_seconds, attempt, overrides }
+    }
+
+    /// The overrides of the budgets that cover a pod.
+    fn overrides(&self, pod: &PodPlan) -> Vec<BudgetOverride> {
+        pod.budgets.covering.iter().filter_map(|budget| self.policy.override_of(budget)).cloned().collect()
     }
 
     /// How many pods go before this one.

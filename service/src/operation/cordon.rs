@@ -8,10 +8,12 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt as _;
 use serde_json::Value;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::happening::{Happening, Trail};
+use super::happening::Happening;
 use super::journal::{Journal, deadline, patiently};
+use super::trail::Trail;
 use super::{CordonState, NodeIdentity};
 use crate::caller::{Caller, Permission};
 use crate::cluster::Cluster;
@@ -19,6 +21,7 @@ use crate::cluster::lease::Term;
 use crate::cluster::mutate::{Changed, Mutation, Subresource};
 use crate::error::Error;
 use crate::node::claim::{self, Claim, ClaimError};
+use crate::telemetry::with_audit_id;
 
 /// Those who change nodes all the time, and never whether they are schedulable.
 const NEVER: [&str; 4] = ["kubelet", "kube-controller-manager", "cloud-controller-manager", "node-problem-detector"];
@@ -155,7 +158,8 @@ impl Cordoner {
         };
         let audit_id = mutation.audit_id;
         self.trail.tell(Happening::CordonAsked { audit_id }).await?;
-        let answer = self.cluster.mutator().update(&mutation, name, Subresource::Main, plan).await;
+        let change = self.cluster.mutator().update(&mutation, name, Subresource::Main, plan);
+        let answer = with_audit_id(audit_id, Box::pin(change)).instrument(self.trail.span(audit_id)).await;
         self.trail.tell(Happening::CordonAnswered { audit_id, answer: &answer }).await?;
         answer
     }

@@ -14,6 +14,7 @@ use super::ending::{Ending, cancelled_by, uncordoned_by};
 use super::journal::{Journal, Overtaken};
 use super::removals::{Answer, Removals};
 use super::sight::Sight;
+use super::trail::Trails;
 use super::{CordonState, NodeOperation, State};
 use crate::cluster::Cluster;
 use crate::cluster::lease::Term;
@@ -48,12 +49,13 @@ struct Drainer {
 /// What keeps it from going on for now. It can be taken up again from where the cluster then is.
 pub(super) async fn carry_out(
     cluster: Cluster,
+    trails: Trails,
     name: String,
     operations: View<NodeOperation>,
     term: Term,
     holder: String,
 ) -> anyhow::Result<()> {
-    let journal = Journal::open(cluster.clone(), &name, operations, term.clone()).await?;
+    let journal = Journal::open(cluster.clone(), &trails, &name, operations, term.clone()).await?;
     let Some(mut journal) = journal else { return Ok(()) };
     journal.begin(&holder).await?;
     let policy = journal.spec().drain.clone().unwrap_or_default().policy;

@@ -9,7 +9,9 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::drainer::carry_out;
+use super::trail::Trails;
 use super::{NodeOperation, forget, queue};
+use crate::audit::Auditor;
 use crate::cluster::Cluster;
 use crate::cluster::lease::{LeaseTiming, Term};
 
@@ -22,6 +24,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Carries operations out.
 pub struct Executor {
     cluster: Cluster,
+    trails: Trails,
     /// What this server is called, for people.
     who: String,
     timing: LeaseTiming,
@@ -29,8 +32,9 @@ pub struct Executor {
 
 impl Executor {
     /// An executor, which does nothing before it is run.
-    pub fn new(cluster: Cluster, who: String, timing: LeaseTiming) -> Self {
-        Self { cluster, who, timing }
+    pub fn new(cluster: Cluster, auditor: Auditor, who: String, timing: LeaseTiming) -> Self {
+        let trails = Trails::new(cluster.clone(), auditor, &who);
+        Self { cluster, trails, who, timing }
     }
 
     /// Carries operations out whenever this server holds the lease, until it is told to stop. What was begun is left to the
@@ -44,6 +48,7 @@ impl Executor {
                 leadership.release().await;
             }
         }
+        self.trails.told().await;
     }
 
     /// Carries operations out until the term is over. When it returns or is dropped, all that it has begun has ended.
@@ -57,7 +62,8 @@ impl Executor {
             for operation in queue::next(&known, &running.names) {
                 let name = operation.name_any();
                 let (cluster, view, term) = (self.cluster.clone(), operations.clone(), term.clone());
-                running.begin(name.clone(), carry_out(cluster, name, view, term, holder.to_owned()));
+                running
+                    .begin(name.clone(), carry_out(cluster, self.trails.clone(), name, view, term, holder.to_owned()));
             }
             tokio::select! {
                 () = term.lost() => return,

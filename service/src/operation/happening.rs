@@ -5,9 +5,10 @@
 
 use uuid::Uuid;
 
-use super::{CordonState, NodeOperation, OperationStatus};
+use super::{CordonState, OperationStatus};
 use crate::cluster::evict::{PodRemoval, RemovalRefused};
 use crate::cluster::mutate::Changed;
+use crate::drain::BudgetOverride;
 use crate::error::Error;
 
 /// Something that happens in a drain.
@@ -43,13 +44,13 @@ pub(super) enum Happening<'a> {
         removal: &'a PodRemoval,
         /// The number of the attempt, from 1.
         attempt: u32,
+        /// The budgets that are not respected in it.
+        overrides: &'a [BudgetOverride],
     },
     /// The answer to that.
     RemovalAnswered {
         /// The same removal.
         removal: &'a PodRemoval,
-        /// The same number.
-        attempt: u32,
         /// What Kubernetes made of it.
         answer: &'a Result<(), RemovalRefused>,
     },
@@ -63,51 +64,4 @@ pub(super) enum Happening<'a> {
         /// All that is written down.
         status: &'a OperationStatus,
     },
-}
-
-/// Keeps the trail of one drain. Clones keep the same.
-#[derive(Clone, Debug)]
-pub(super) struct Trail {
-    operation: String,
-}
-
-impl Trail {
-    /// The trail of this operation.
-    pub fn of(operation: &NodeOperation) -> Self {
-        Self { operation: operation.metadata.name.clone().unwrap_or_default() }
-    }
-
-    /// Takes in what happens.
-    ///
-    /// # Errors
-    /// It can't be noted. What was only asked for (`CordonAsked`, `RemovalSent`) must then not be done.
-    #[expect(clippy::unused_async, reason = "records are written to a disk and to Kubernetes")]
-    pub async fn tell(&self, happening: Happening<'_>) -> Result<(), Error> {
-        let operation = &self.operation;
-        match happening {
-            Happening::Begun { is_resumed } => tracing::info!(operation, is_resumed, "a drain is carried out here"),
-            Happening::Ended { status } => {
-                tracing::info!(operation, state = ?status.state, message = status.message, "a drain has ended");
-            }
-            Happening::StateChanged { status } => {
-                tracing::info!(operation, state = ?status.state, message = status.message, "a drain has come further");
-            }
-            Happening::CordonChanged { state, manager, .. } => {
-                tracing::info!(operation, ?state, manager, "the cordon of a drain has changed");
-            }
-            Happening::CordonAsked { audit_id } => tracing::debug!(operation, %audit_id, "the cordon is asked for"),
-            Happening::CordonAnswered { audit_id, answer } => {
-                let outcome = answer.as_ref().map(|changed| changed.outcome);
-                tracing::debug!(operation, %audit_id, ?outcome, "the cordon was answered");
-            }
-            Happening::RemovalSent { removal, attempt } => {
-                tracing::debug!(operation, ?removal, attempt, "the removal of a pod is sent");
-            }
-            Happening::RemovalAnswered { removal, attempt, answer } => {
-                let audit_id = removal.audit_id;
-                tracing::debug!(operation, %audit_id, attempt, ?answer, "the removal of a pod was answered");
-            }
-        }
-        Ok(())
-    }
 }

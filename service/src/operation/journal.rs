@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep_until};
 
-use super::happening::{Happening, Trail};
+use super::happening::Happening;
+use super::trail::{Trail, Trails};
 use super::{Cancel, NodeOperation, OperationSpec, OperationStatus, State};
 use crate::cluster::Cluster;
 use crate::cluster::lease::Term;
@@ -47,6 +48,7 @@ impl Journal {
     /// The term is over, or it can't be read for a reason that does not pass.
     pub async fn open(
         cluster: Cluster,
+        trails: &Trails,
         name: &str,
         operations: View<NodeOperation>,
         term: Term,
@@ -54,7 +56,7 @@ impl Journal {
         let read = |deadline| cluster.operations().get(name, deadline);
         let Some(operation) = patiently(&term, read).await? else { return Ok(None) };
         let has_ended = operation.status.as_ref().is_some_and(|status| status.state.is_final());
-        let trail = Trail::of(&operation);
+        let trail = trails.of(&operation, &term);
         Ok((!has_ended).then_some(Self { cluster, operation, operations, term, trail, written: None }))
     }
 
@@ -67,6 +69,9 @@ impl Journal {
             anyhow::ensure!(status.term <= epoch, "a server of a later term carries it out");
             (status.holder, status.term) = (holder.to_owned(), epoch);
             status.start_time = status.start_time.or(Some(now));
+            if status.trace_id.is_empty() {
+                status.trace_id = self.trail.trace_id().to_owned();
+            }
             if status.state == State::Pending {
                 status.enter(State::Running, "", now);
             }
@@ -155,6 +160,7 @@ impl Journal {
     /// What is written down is told. That it can't be noted undoes nothing.
     async fn tell_news(&self, before: &OperationStatus) {
         let status = &self.status();
+        self.trail.sees(status);
         let cordon = &status.cordon;
         let mut news = Vec::new();
         if cordon.sequence != before.cordon.sequence {

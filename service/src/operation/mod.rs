@@ -19,6 +19,7 @@ mod record;
 mod removals;
 mod sight;
 mod status;
+mod trail;
 
 pub use executor::Executor;
 pub use filter::OperationFilter;

@@ -137,6 +137,9 @@ pub struct OperationStatus {
     pub holder: String,
     /// The term of that server: one of a lower term has been replaced, and its writes are refused.
     pub term: i64,
+    /// The trace of it, whichever servers carry it out.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub trace_id: String,
     /// When it began to be carried out, whichever server did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
@@ -221,6 +224,20 @@ pub struct OperationFailure {
 }
 
 impl State {
+    /// Its name in traces and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Blocked => "blocked",
+            Self::Paused => "paused",
+            Self::Cancelling => "cancelling",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether it has ended.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)

@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::happening::{Happening, Trail};
+use super::happening::Happening;
 use super::journal::{Journal, PATIENCE};
+use super::trail::Trail;
 use crate::caller::Caller;
 use crate::cluster::Cluster;
 use crate::cluster::evict::{PodRemoval, RemovalMethod, RemovalRefused, Remover};
 use crate::cluster::lease::Term;
-use crate::drain::{Blocker, PodProgress, PodState, Removal, RemovalOrder};
+use crate::drain::{Blocker, BudgetOverride, PodProgress, PodState, Removal, RemovalOrder};
 use crate::pod::PodReference;
 
 /// How many are sent at a time.
@@ -69,7 +71,7 @@ impl Removals {
 
     /// Sends one. That it is sent must be written down.
     pub fn send(&mut self, order: RemovalOrder) {
-        let RemovalOrder { pod, removal, grace_seconds, attempt } = order;
+        let RemovalOrder { pod, removal, grace_seconds, attempt, overrides } = order;
         let removal = PodRemoval {
             caller: self.caller.clone(),
             namespace: pod.namespace.clone(),
@@ -88,7 +90,7 @@ impl Removals {
         self.in_flight.insert(pod.uid.clone());
         let (remover, term, trail) = (self.remover.clone(), self.term.clone(), self.trail.clone());
         self.tasks.spawn(async move {
-            let answer = Box::pin(remove(&remover, &term, &trail, removal, attempt)).await;
+            let answer = Box::pin(remove(&remover, &term, &trail, removal, attempt, &overrides)).await;
             Answer { pod, answer }
         });
     }
@@ -125,15 +127,16 @@ async fn remove(
     trail: &Trail,
     mut removal: PodRemoval,
     attempt: u32,
+    overrides: &[BudgetOverride],
 ) -> Result<(), RemovalRefused> {
     let unavailable = |detail: String| RemovalRefused::Unavailable { detail };
     // What is not answered by the end of the term must not arrive after it.
     let until = term.valid_until().ok_or_else(|| unavailable(REPLACED.to_owned()))?;
     removal.deadline = removal.deadline.min(until);
-    let sent = trail.tell(Happening::RemovalSent { removal: &removal, attempt }).await;
+    let sent = trail.tell(Happening::RemovalSent { removal: &removal, attempt, overrides }).await;
     sent.map_err(|error| unavailable(error.to_string()))?;
-    let answer = Box::pin(remover.remove(&removal)).await;
-    if let Err(error) = trail.tell(Happening::RemovalAnswered { removal: &removal, attempt, answer: &answer }).await {
+    let answer = Box::pin(remover.remove(&removal)).instrument(trail.span(removal.audit_id)).await;
+    if let Err(error) = trail.tell(Happening::RemovalAnswered { removal: &removal, answer: &answer }).await {
         tracing::warn!(%error, "the answer to a removal can't be noted");
     }
     answer

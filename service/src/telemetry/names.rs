@@ -82,6 +82,22 @@ pub const NODE_COUNT: &str = "nodeward.node.count";
 pub const NODE_NAMES: &str = "nodeward.node.names";
 /// Whether a change was only tried (`validate_only`).
 pub const VALIDATE_ONLY: &str = "nodeward.validate_only";
+/// An operation; on the span that a server has for as long as it carries it out.
+pub const OPERATION_NAME: &str = "nodeward.operation.name";
+/// How far an operation has come: `pending`, `running`, `blocked`, `paused`, `cancelling`, `succeeded`, `failed` or `cancelled`.
+pub const OPERATION_STATE: &str = "nodeward.operation.state";
+/// The how manieth attempt a step of an operation is, from 1.
+pub const ATTEMPT: &str = "nodeward.attempt";
+/// How many operations a server carries out; a metric. With [`OPERATION_STATE`].
+pub const OPERATIONS: &str = "nodeward.operations";
+/// How many operations have ended; a metric. With [`OPERATION_STATE`].
+pub const OPERATIONS_ENDED: &str = "nodeward.operations.ended";
+/// How many pods something keeps from leaving the nodes that a server drains; a metric.
+pub const PODS_BLOCKED: &str = "nodeward.pods.blocked";
+/// How many attempts to remove a pod there were; a metric. With [`REMOVAL_METHOD`] and [`OUTCOME`].
+pub const POD_REMOVALS: &str = "nodeward.pod.removals";
+/// How a pod is removed: `evict` or `delete`.
+pub const REMOVAL_METHOD: &str = "nodeward.removal.method";
 /// The reason of the `google.rpc.ErrorInfo` of a failed call, for example `ETAG_MISMATCH`.
 pub const ERROR_REASON: &str = "nodeward.error.reason";
 

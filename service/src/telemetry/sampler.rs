@@ -13,6 +13,7 @@ use super::{methods, names};
 ///
 /// - A change is sampled with a probability of its own, whatever its caller says: a caller that doesn't trace, or not
 ///   this time, must not leave a change without its record. The probability is of the trace id, so replicas agree.
+/// - So is an operation, which changes nodes and pods too.
 /// - Any other span follows its parent, be it the caller's or one of this process.
 /// - A span without a parent is sampled with the probability of reads.
 #[derive(Debug, Clone)]
@@ -42,6 +43,7 @@ impl ShouldSample for MutationSampler {
         let by = |sampler: &Sampler| sampler.should_sample(None, trace_id, name, kind, attributes, links).decision;
         let decision = match parent.filter(|parent| parent.has_active_span() && is_valid(parent)) {
             _ if *kind == SpanKind::Server && mutates(attributes) => by(&self.mutations),
+            _ if is_operation(attributes) => by(&self.mutations),
             Some(parent) if parent.span().span_context().is_sampled() => SamplingDecision::RecordAndSample,
             Some(_) => SamplingDecision::Drop,
             None => by(&self.roots),
@@ -63,6 +65,11 @@ fn state(parent: Option<&Context>) -> TraceState {
 fn mutates(attributes: &[KeyValue]) -> bool {
     let method = attributes.iter().find(|attribute| attribute.key.as_str() == names::RPC_METHOD);
     method.and_then(|method| methods::lookup(&method.value.as_str())).is_some_and(|(_, method)| method.mutates())
+}
+
+/// Whether these are the attributes of the span of an operation. All its servers decide alike.
+fn is_operation(attributes: &[KeyValue]) -> bool {
+    attributes.iter().any(|attribute| attribute.key.as_str() == names::OPERATION_NAME)
 }
 
 fn ratio(ratio: f64) -> Sampler {

@@ -37,4 +37,4 @@ mod world;
 
 pub use checks::{ErrorExt, assert_error, assert_violation};
 pub use collector::{Collector, LogRecord, Span};
-pub use world::{Client, connect, eventually, start_server, unique, world};
+pub use world::{Client, connect, eventually, on_shared_runtime, start_operating_server, start_server, unique, world};

@@ -34,7 +34,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_multi_thread()
 static WORLD: OnceCell<World> = OnceCell::const_new();
 
 /// Runs what outlives the test that asks for it.
-pub(super) async fn on_shared_runtime<T: Send + 'static, F: Future<Output = T>>(
+pub async fn on_shared_runtime<T: Send + 'static, F: Future<Output = T>>(
     work: impl FnOnce() -> F + Send + 'static,
 ) -> T {
     RUNTIME.spawn_blocking(|| RUNTIME.block_on(work())).await.unwrap()

@@ -77,7 +77,7 @@ fn definitions_of(manifests: &[&str]) -> Result<Vec<String>, SandboxError> {
     Ok(names)
 }
 
-async fn apply_all(client: &Client, objects: &[DynamicObject]) -> Result<(), SandboxError> {
+pub(super) async fn apply_all(client: &Client, objects: &[DynamicObject]) -> Result<(), SandboxError> {
     try_join_all(objects.iter().map(|object| apply_one(client, object))).await.map(drop)
 }
 
@@ -94,7 +94,7 @@ async fn apply_one(client: &Client, object: &DynamicObject) -> Result<(), Sandbo
     applied.map(drop).map_err(|e| SandboxError::kube(format!("apply {} {name}", resource.kind), e))
 }
 
-fn parsed(manifest: &str) -> Result<Vec<DynamicObject>, SandboxError> {
+pub(super) fn parsed(manifest: &str) -> Result<Vec<DynamicObject>, SandboxError> {
     serde_saphyr::from_multiple(manifest).map_err(|e| SandboxError::Manifest { detail: e.to_string() })
 }
 

@@ -3,6 +3,7 @@
 //!
 //! The apiserver learns of new rights a moment after it has stored them: all that is done here waits for that moment.
 
+mod guard;
 mod manifest;
 mod review;
 mod subject;
@@ -30,12 +31,18 @@ pub const SERVER_ACCOUNT: &str = "nodeward-server";
 /// How long the token of the server is good for. A pod's would be made anew every hour, and nobody does that here.
 const SERVER_TOKEN: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Gives the server and the users their rights, and returns a token of the server's.
+/// Gives the server and the users their rights, and returns a token of the server's. If they are to be guarded, operations are
+/// written by nobody else from then on.
 ///
 /// Of the two kinds there are, it is one that is asked for, as a pod's is: it ends with its service account and has an audience,
 /// and none lies about in a Secret.
-pub(crate) async fn establish(client: &Client, logs: &Path) -> Result<String, SandboxError> {
+pub(crate) async fn establish(client: &Client, guard_operations: bool, logs: &Path) -> Result<String, SandboxError> {
     manifest::apply(client, logs).await?;
+    if guard_operations {
+        guard::put_up(client, logs).await?;
+    } else {
+        guard::take_down(client).await?;
+    }
     token::of_service_account(client, SERVER_NAMESPACE, SERVER_ACCOUNT, &[], SERVER_TOKEN).await
 }
 

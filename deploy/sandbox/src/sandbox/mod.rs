@@ -44,6 +44,9 @@ pub struct SandboxOptions {
     pub progress: Progress,
     /// More flags for the apiserver, stronger than the sandbox's own.
     pub api_server_args: Vec<String>,
+    /// Whether the custom resources of operations are guarded as deploy/crd/guard.yaml has it: then a server in front of this
+    /// sandbox carries operations out only with [`Sandbox::server_kubeconfig`], and no administrator can write any.
+    pub guard_operations: bool,
 }
 
 impl Default for SandboxOptions {
@@ -55,6 +58,7 @@ impl Default for SandboxOptions {
             seed_workloads: true,
             progress: Progress::Quiet,
             api_server_args: Vec::new(),
+            guard_operations: false,
         }
     }
 }
@@ -208,7 +212,7 @@ impl Sandbox {
         let step = progress.step(format!("Starting Kubernetes {KUBERNETES_VERSION}"));
         self.control_plane.start().await?;
         let client = self.client().await?;
-        self.admit_server(&client).await?;
+        self.admit_server(&client, options.guard_operations).await?;
         step.done();
 
         let names = nodes::names(options.nodes);
@@ -244,9 +248,9 @@ impl Sandbox {
     }
 
     /// Gives the nodeward server what it needs in the cluster.
-    async fn admit_server(&self, client: &Client) -> Result<(), SandboxError> {
+    async fn admit_server(&self, client: &Client, guard_operations: bool) -> Result<(), SandboxError> {
         let Commands { layout, pki, .. } = &self.control_plane.commands;
-        let token = access::establish(client, &layout.logs()).await?;
+        let token = access::establish(client, guard_operations, &layout.logs()).await?;
         let account = (SERVER_NAMESPACE, SERVER_ACCOUNT);
         kubeconfig::write_for_account(&layout.server_kubeconfig(), &self.url, &pki.ca(), account, &token)
     }

@@ -38,11 +38,15 @@ const EVERYBODYS: [&str; 3] = [
     "create selfsubjectrulesreviews.authorization.k8s.io",
 ];
 
-const SERVERS: [&str; 35] = [
+const SERVERS: [&str; 46] = [
+    "create events.events.k8s.io",
+    "create nodeoperations.nodeward.dev",
     "create subjectaccessreviews.authorization.k8s.io",
     "create tokenreviews.authentication.k8s.io",
+    "delete nodeoperations.nodeward.dev",
     "get daemonsets.apps",
     "get namespaces.",
+    "get nodeoperations.nodeward.dev",
     "get nodes.",
     "get poddisruptionbudgets.policy",
     "get pods.",
@@ -64,12 +68,19 @@ const SERVERS: [&str; 35] = [
     "impersonate:user-info users.authentication.k8s.io",
     "list daemonsets.apps",
     "list namespaces.",
+    "list nodeoperations.nodeward.dev",
     "list nodes.",
     "list poddisruptionbudgets.policy",
     "list pods.",
     "list volumeattachments.storage.k8s.io",
+    "patch events.events.k8s.io",
+    "patch nodeoperations.nodeward.dev",
+    "patch nodeoperations/status.nodeward.dev",
+    "update nodeoperations.nodeward.dev",
+    "update nodeoperations/status.nodeward.dev",
     "watch daemonsets.apps",
     "watch namespaces.",
+    "watch nodeoperations.nodeward.dev",
     "watch nodes.",
     "watch poddisruptionbudgets.policy",
     "watch pods.",
@@ -130,7 +141,7 @@ async fn of<'a>(user: User, rights: &[(&'a str, &'a str, &'a str)]) -> Vec<(&'a 
 #[tokio::test]
 async fn each_user_has_other_rights() {
     let _undisturbed = DISTURBED.read().await;
-    const RIGHTS: [(&str, &str, &str); 11] = [
+    const RIGHTS: [(&str, &str, &str); 14] = [
         ("get", "", "nodes"),
         ("list", "", "nodes"),
         ("watch", "", "nodes"),
@@ -142,6 +153,9 @@ async fn each_user_has_other_rights() {
         ("list", "nodeward.dev", "auditrecords"),
         ("watch", "nodeward.dev", "auditrecords"),
         ("list", "", "secrets"),
+        ("create", "nodeward.dev", "nodeoperations"),
+        ("patch", "nodeward.dev", "nodeoperations"),
+        ("delete", "nodeward.dev", "nodeoperations"),
     ];
     assert_eq!(of(User::Admin, &RIGHTS).await, RIGHTS[..8]);
     assert_eq!(of(User::Operator, &RIGHTS).await, RIGHTS[..5]);
@@ -152,7 +166,7 @@ async fn each_user_has_other_rights() {
 #[tokio::test]
 async fn the_manifests_are_applied_by_kubectl_too() {
     let _undisturbed = DISTURBED.read().await;
-    for folder in ["../rbac", "../rbac/examples"] {
+    for folder in ["../crd", "../rbac", "../rbac/examples"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let flags = ["apply", "--dry-run=server", "--server-side", "--field-manager=nodeward-sandbox", "-k"];
         let args = flags.map(Into::into).into_iter().chain([folder.into_os_string()]);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use nodeward_audit_log::Record;
 use uuid::Uuid;
 
-use super::super::{AuditRecord, NODES, ResponseStatus, verdict};
+use super::super::{Asked, AuditRecord, NODES, ResponseStatus, verdict};
 use crate::node::token::QueryHash;
 
 /// The records that all of these fit. What is empty fits all.
@@ -18,6 +18,8 @@ pub struct RecordFilter {
     pub rpc: String,
     /// The call.
     pub audit_id: Option<Uuid>,
+    /// The operation, without `operations/`: the call that asked for it, and what was done for it.
+    pub operation: String,
     /// What became of it.
     pub ending: Option<Ending>,
     /// The gRPC code by its name.
@@ -64,8 +66,8 @@ impl Ending {
 impl RecordFilter {
     /// Identifies the filter, for tokens.
     pub fn hash(&self) -> QueryHash {
-        let Self { node, username, rpc, audit_id, ending, code, error_reason, since, until } = self;
-        let rest = format!("{audit_id:?} {ending:?} {since:?} {until:?}");
+        let Self { node, username, rpc, audit_id, operation, ending, code, error_reason, since, until } = self;
+        let rest = format!("{audit_id:?} {ending:?} {since:?} {until:?} {operation}");
         QueryHash::of([node, username, rpc, code, error_reason, rest.as_str()])
     }
 
@@ -76,13 +78,14 @@ impl RecordFilter {
 
     /// Whether a record fits.
     pub fn fits(&self, record: &AuditRecord) -> bool {
-        let Self { node, username, rpc, audit_id, ending: _, code: _, error_reason: _, since, until } = self;
+        let Self { node, username, rpc, audit_id, operation, ending: _, code: _, error_reason: _, since, until } = self;
         let came = record.request_received_timestamp;
         audit_id.is_none_or(|id| record.audit_id == id)
             && (username.is_empty() || record.user.username == *username)
             && (rpc.is_empty() || record.rpc == *rpc || record.rpc.rsplit('/').next() == Some(rpc))
             && since.is_none_or(|since| came >= since)
             && until.is_none_or(|until| came < until)
+            && (operation.is_empty() || record.request.operation.strip_prefix("operations/") == Some(operation))
             && (node.is_empty() || is_about(record, node))
             && self.fits_status(record.response_status.as_ref())
     }
@@ -100,10 +103,11 @@ impl RecordFilter {
     }
 }
 
-/// Whether the call was about this node, alone or with others.
+/// Whether the call was about this node, alone or with others, or about a pod of it.
 fn is_about(record: &AuditRecord, node: &str) -> bool {
     let several = record.response_status.iter().flat_map(|status| &status.nodes);
-    let alone = record.request.object(NODES).into_iter().map(|object| &object.name);
+    let Asked { node_ref, .. } = &record.request;
+    let alone = record.request.object(NODES).into_iter().chain(node_ref).map(|object| &object.name);
     alone.chain(several).any(|name| name.trim_start_matches("nodes/") == node)
 }
 
@@ -192,11 +196,27 @@ mod tests {
     }
 
     #[test]
+    fn the_removal_of_a_pod_is_found_by_its_node_and_by_its_operation() {
+        let removal = record(|record| {
+            record["objectRef"] = json!({"resource": "pods", "namespace": "shop", "name": "worker-4"});
+            record["nodeRef"] = json!({"resource": "nodes", "name": "worker-3"});
+            record["operation"] = json!("operations/o");
+        });
+        let on = |node: &str| RecordFilter { node: node.into(), ..Default::default() }.fits(&removal);
+        assert!(on("worker-3"));
+        assert!(!on("worker-4"), "that is the pod");
+        let of = |operation: &str| RecordFilter { operation: operation.into(), ..Default::default() }.fits(&removal);
+        assert!(of("o"));
+        assert!(!of("p"));
+    }
+
+    #[test]
     fn filters_that_differ_have_other_hashes() {
         let filters = [
             RecordFilter::default(),
             RecordFilter { node: "a".into(), ..Default::default() },
             RecordFilter { username: "a".into(), ..Default::default() },
+            RecordFilter { operation: "a".into(), ..Default::default() },
             RecordFilter { ending: Some(Ending::Failed), ..Default::default() },
             RecordFilter { since: at("2026-11-24T10:00:00Z"), ..Default::default() },
             RecordFilter { until: at("2026-11-24T10:00:00Z"), ..Default::default() },

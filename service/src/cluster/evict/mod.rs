@@ -22,9 +22,11 @@ use uuid::Uuid;
 
 use self::attempt::Attempt;
 use super::Reviews;
+use super::fault;
 use super::lease::Term;
 use super::write_as::Impersonation;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::telemetry::with_audit_id;
 
 pub use refused::RemovalRefused;
@@ -93,6 +95,13 @@ impl Remover {
             // It may have been carried out all the same.
             Err(RemovalRefused::Unavailable { detail: "the deadline passed before Kubernetes answered".to_owned() })
         })
+    }
+
+    /// The pod that has this name now, if there is one, for those who don't know what came of its removal.
+    pub async fn find(&self, namespace: &str, name: &str, deadline: Instant) -> Result<Option<Pod>, Error> {
+        let found = timeout_at(deadline, self.pods(namespace).get_opt(name)).await;
+        let found = found.map_err(|_| Error::DeadlineExceeded { stage: "looking for a pod" })?;
+        found.map_err(fault::from_kube)
     }
 
     fn pods(&self, namespace: &str) -> Api<Pod> {

@@ -6,7 +6,9 @@ use nodeward_api::v1::audit_record::Stage as ContractStage;
 use serde_json::Value;
 
 use crate::audit::query::{Ending, Found};
-use crate::audit::{Asked, AuditRecord, NODES, OPERATIONS, ResponseStatus, Stage, User};
+use crate::audit::{
+    Asked, AuditRecord, NODES, OPERATIONS, ObjectRef, OverriddenBudget, PODS, ResponseStatus, Stage, User,
+};
 use crate::node::convert::timestamp;
 
 /// The record as the contract has it.
@@ -25,9 +27,23 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         trace_id,
         response_status,
     } = record;
-    let [node, operation] = [NODES, OPERATIONS].map(|resource| request.object(resource).cloned());
-    let (node, node_uid) = node.map(|object| (object.name, object.uid)).unwrap_or_default();
-    let Asked { reason, request_id, dry_run, filter, label_selector, object_ref: _ } = request;
+    let [pod, node, of_operation] = [PODS, NODES, OPERATIONS].map(|resource| request.object(resource).cloned());
+    let Asked {
+        object_ref: _,
+        node_ref,
+        operation,
+        request_audit_id,
+        budget_overrides,
+        reason,
+        request_id,
+        dry_run,
+        filter,
+        label_selector,
+    } = request;
+    let (node, node_uid) = node.or(node_ref).map(|node| (node.name, node.uid)).unwrap_or_default();
+    let asked_for = response_status.as_ref().map(|status| status.operation.clone()).unwrap_or_default();
+    let operation = [of_operation.map(|object| object.name).unwrap_or_default(), operation, asked_for];
+    let operation = operation.into_iter().find(|name| !name.is_empty()).map(operation_name).unwrap_or_default();
     v1::AuditRecord {
         position: position.to_string(),
         // At most 2^53 - 1.
@@ -42,7 +58,6 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         request_received_time: Some(timestamp(request_received_timestamp)),
         stage_time: Some(timestamp(stage_timestamp)),
         node: resource_name(node),
-        operation: operation.map(|object| format!("operations/{}", object.name)).unwrap_or_default(),
         node_uid,
         reason,
         request_id,
@@ -51,7 +66,21 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         filter,
         label_selector,
         outcome: response_status.map(outcome),
+        pod: pod.map(pod_of),
+        operation,
+        request_audit_id,
+        budget_overrides: budget_overrides
+            .into_iter()
+            .map(|OverriddenBudget { budget, reason }| v1::AuditBudgetOverride { budget, reason })
+            .collect(),
     }
+}
+
+fn pod_of(object: ObjectRef) -> v1::AuditPod {
+    let ObjectRef { resource: _, subresource, namespace, name, uid } = object;
+    let removal =
+        if subresource == "eviction" { v1::audit_pod::Removal::Eviction } else { v1::audit_pod::Removal::Deletion };
+    v1::AuditPod { namespace, name, uid, removal: removal.into() }
 }
 
 fn stage_of(stage: Stage) -> ContractStage {
@@ -91,6 +120,10 @@ fn count(number: u64) -> i32 {
 
 fn json(value: &Value) -> String {
     if value.is_null() { String::new() } else { value.to_string() }
+}
+
+fn operation_name(operation: String) -> String {
+    if operation.starts_with("operations/") { operation } else { format!("operations/{operation}") }
 }
 
 fn resource_name(node: String) -> String {
@@ -172,7 +205,38 @@ mod tests {
                 omitted_nodes: 2,
                 evidence: "it is gone".into(),
             }),
+            ..v1::AuditRecord::default()
         };
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_record_of_a_pods_removal_names_pod_node_and_operation() {
+        let record = json!({
+            "auditID": "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f",
+            "stage": "RequestReceived",
+            "rpc": "nodeward.v1.DrainService/DrainNode",
+            "user": {"username": "alice"},
+            "requestReceivedTimestamp": "1970-01-01T00:00:01.5Z",
+            "stageTimestamp": "1970-01-01T00:00:02Z",
+            "objectRef": {"resource": "pods", "subresource": "eviction", "namespace": "shop", "name": "web-1", "uid": "p"},
+            "nodeRef": {"resource": "nodes", "name": "worker-3", "uid": "n"},
+            "operation": "operations/o",
+            "requestAuditID": "r",
+            "budgetOverrides": [{"budget": "shop/web", "reason": "owner agreed"}],
+        });
+        let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
+        let logged = "1970-01-01T00:00:03Z".parse().unwrap();
+        let shown = to_contract(Found { position, logged, record: serde_json::from_value(record).unwrap() });
+        let pod = v1::AuditPod {
+            namespace: "shop".into(),
+            name: "web-1".into(),
+            uid: "p".into(),
+            removal: v1::audit_pod::Removal::Eviction.into(),
+        };
+        assert_eq!((shown.pod, shown.node.as_str(), shown.node_uid.as_str()), (Some(pod), "nodes/worker-3", "n"));
+        assert_eq!((shown.operation.as_str(), shown.request_audit_id.as_str()), ("operations/o", "r"));
+        let overridden = v1::AuditBudgetOverride { budget: "shop/web".into(), reason: "owner agreed".into() };
+        assert_eq!(shown.budget_overrides, [overridden]);
     }
 }

@@ -21,7 +21,9 @@ pub(super) fn filter(
     let until = until.and_then(|time| violations.take(timestamp(time, "until_time")));
     let mut result = RecordFilter { since, until, ..RecordFilter::default() };
     if let Some(filter) = filter {
-        let v1::AuditRecordFilter { node, username, rpc, audit_id, result: outcome, code, error_reason } = filter;
+        let v1::AuditRecordFilter { node, username, rpc, audit_id, result: outcome, code, error_reason, operation } =
+            filter;
+        result.operation = operation.strip_prefix("operations/").unwrap_or(operation).to_owned();
         if !node.is_empty() {
             let name = violations.take(NodeName::from_resource_name(node, "filter.node"));
             result.node = name.map(|name| name.as_str().to_owned()).unwrap_or_default();
@@ -98,6 +100,7 @@ mod tests {
             result: Outcome::Failed.into(),
             code: "PERMISSION_DENIED".into(),
             error_reason: "ACCESS_DENIED".into(),
+            operation: "operations/o".into(),
         };
         let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 5 });
         let expected = RecordFilter {
@@ -108,6 +111,7 @@ mod tests {
             ending: Some(Ending::Failed),
             code: "PERMISSION_DENIED".into(),
             error_reason: "ACCESS_DENIED".into(),
+            operation: "o".into(),
             since: Some(Timestamp::new(1, 5).unwrap()),
             until: Some(Timestamp::new(2, 5).unwrap()),
         };

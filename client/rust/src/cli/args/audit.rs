@@ -41,6 +41,9 @@ pub struct AuditFilterArgs {
     /// This call: `x-audit-id` of its answer, `auditID` in Kubernetes' audit log
     #[arg(long, value_name = "UUID")]
     pub audit_id: Option<String>,
+    /// The steps of this operation, such as evictions, and its end
+    #[arg(long, value_name = "OPERATION")]
+    pub operation: Option<String>,
     /// Only calls since then: a time such as 2026-11-24T10:00:00Z, or how long ago, such as 90m or 2d
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<SystemTime>,
@@ -120,6 +123,7 @@ impl AuditFilterArgs {
             username: given(&self.user),
             rpc: given(&self.rpc),
             audit_id: given(&self.audit_id),
+            operation: given(&self.operation),
             ..AuditRecordFilter::default()
         };
         let outcome = given(&self.outcome);
@@ -133,7 +137,7 @@ impl AuditFilterArgs {
 
     /// Whether nothing but a node and a time is asked for.
     pub fn is_of_a_node_alone(&self) -> bool {
-        let others = [&self.user, &self.rpc, &self.outcome, &self.audit_id];
+        let others = [&self.user, &self.rpc, &self.outcome, &self.audit_id, &self.operation];
         self.node.is_some() && others.iter().all(|field| field.is_none())
     }
 }

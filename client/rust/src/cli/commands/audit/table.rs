@@ -1,6 +1,7 @@
 //! Calls and other changes as lines of a table. The reason comes last, since it is the caller's text and may be long.
 
 use nodeward_client::api::audit_outcome::Result as Outcome;
+use nodeward_client::api::audit_pod::Removal;
 use nodeward_client::api::{AuditOutcome, AuditRecord};
 use nodeward_client::node_id;
 use prost_types::Timestamp;
@@ -72,7 +73,7 @@ impl Lines {
         let mut cells = vec![
             time(record.request_received_time.as_ref()),
             or(user.username, UNKNOWN),
-            record.rpc.rsplit('/').next().unwrap_or_default().to_owned(),
+            what(record),
             nodes(record),
             outcome(record),
             record.audit_id.clone(),
@@ -87,7 +88,7 @@ impl Lines {
                 record.position.clone(),
             ]);
         }
-        cells.push(record.reason.clone());
+        cells.push(why(record));
         cells.iter().map(|cell| cell_text(cell)).collect()
     }
 
@@ -124,6 +125,22 @@ impl Lines {
 /// To the second: the rest is in the other formats.
 fn time(time: Option<&Timestamp>) -> String {
     time.map_or_else(|| UNKNOWN.to_owned(), |time| Timestamp { nanos: 0, ..*time }.to_string())
+}
+
+/// The RPC; or what an operation did to a pod.
+fn what(record: &AuditRecord) -> String {
+    let rpc = record.rpc.rsplit('/').next().unwrap_or_default().to_owned();
+    record.pod.as_ref().map_or(rpc, |pod| {
+        let verb = if pod.removal() == Removal::Deletion { "delete" } else { "evict" };
+        format!("{verb} {}/{}", pod.namespace, pod.name)
+    })
+}
+
+/// The caller's reasons: for the change, and for each budget that is not respected in it.
+fn why(record: &AuditRecord) -> String {
+    let overridden = record.budget_overrides.iter().map(|it| format!("budget {} overridden: {}", it.budget, it.reason));
+    let reason = Some(record.reason.clone()).filter(|reason| !reason.is_empty());
+    reason.into_iter().chain(overridden).collect::<Vec<_>>().join("; ")
 }
 
 fn nodes(record: &AuditRecord) -> String {
@@ -165,7 +182,7 @@ fn or(text: String, instead: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nodeward_client::api::AuditUser;
+    use nodeward_client::api::{AuditBudgetOverride, AuditPod, AuditUser};
 
     use super::*;
 
@@ -191,6 +208,23 @@ TIME                   USER    RPC          NODE       OUTCOME   AUDIT-ID   WHY
 1970-01-01T01:00:00Z   alice   CordonNode   worker-3   changed   4a0f       new disk
 ";
         assert_eq!(lines.table(&[row]), expected);
+    }
+
+    #[test]
+    fn the_removal_of_a_pod_is_shown_with_the_budgets_that_it_overrides() {
+        let removal = |removal: Removal, budget_overrides| {
+            let (namespace, name) = ("shop".to_owned(), "web-1".to_owned());
+            let pod = AuditPod { namespace, name, removal: removal.into(), ..AuditPod::default() };
+            let record = AuditRecord { pod: Some(pod), budget_overrides, ..record() };
+            let cells = Lines::new(false).call(&record);
+            (cells[2].clone(), cells.last().unwrap().clone())
+        };
+        assert_eq!(removal(Removal::Eviction, vec![]), ("evict shop/web-1".into(), "new disk".into()));
+        let overridden = AuditBudgetOverride { budget: "shop/web".into(), reason: "owner agreed".into() };
+        assert_eq!(
+            removal(Removal::Deletion, vec![overridden]),
+            ("delete shop/web-1".into(), "new disk; budget shop/web overridden: owner agreed".into())
+        );
     }
 
     #[test]
