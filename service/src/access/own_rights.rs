@@ -65,6 +65,7 @@ pub fn needed(namespace: &str, writes_as: WritesAs) -> Vec<OwnRight> {
     rights.extend(LEASES.map(|verb| at_home(verb, "coordination.k8s.io", "leases")));
     rights.extend(OPERATIONS.map(|verb| right(verb, "nodeward.dev", "nodeoperations")));
     rights.extend(["update", "patch"].map(|verb| right(verb, "nodeward.dev", "nodeoperations/status")));
+    rights.extend(["create", "patch"].map(|verb| right(verb, "events.k8s.io", "events")));
     match writes_as {
         WritesAs::Server => {
             rights.extend(NODE_WRITES.map(|verb| right(verb, "", "nodes")));

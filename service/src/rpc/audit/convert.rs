@@ -27,6 +27,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
     } = record;
     let [node, operation] = [NODES, OPERATIONS].map(|resource| request.object(resource).cloned());
     let (node, node_uid) = node.map(|object| (object.name, object.uid)).unwrap_or_default();
+    let begun = response_status.as_ref().map(|status| status.operation.clone());
     let Asked { reason, request_id, dry_run, filter, label_selector, object_ref: _ } = request;
     v1::AuditRecord {
         position: position.to_string(),
@@ -42,7 +43,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         request_received_time: Some(timestamp(request_received_timestamp)),
         stage_time: Some(timestamp(stage_timestamp)),
         node: resource_name(node),
-        operation: operation.map(|object| format!("operations/{}", object.name)).unwrap_or_default(),
+        operation: operation.map(|object| format!("operations/{}", object.name)).or(begun).unwrap_or_default(),
         node_uid,
         reason,
         request_id,
