@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::support::guarded::guarded;
 use crate::support::raw::methods;
-use crate::support::requests::READS;
+use crate::support::requests::OF_A_VIEWER;
 use crate::support::{unique, world};
 
 /// The server gives up the connection because of the certificate, and answers nothing.
@@ -44,12 +44,12 @@ fn viewer() -> ClientCertificate {
 #[tokio::test]
 async fn a_certificate_of_the_client_ca_is_its_common_name_and_groups() {
     let guarded = guarded().await;
-    assert_eq!(guarded.with(viewer()).await.may("worker-1").await, READS);
+    assert_eq!(guarded.with(viewer()).await.may("worker-1").await, OF_A_VIEWER);
     let second = ClientCertificate::of("alice").group("nobodys").group(User::Viewer.group());
-    assert_eq!(guarded.with(second).await.may("worker-1").await, READS);
+    assert_eq!(guarded.with(second).await.may("worker-1").await, OF_A_VIEWER);
     let name = unique("bob");
     world().await.sandbox.bind(&Subject::user(&name), "nodeward-viewer").await.unwrap();
-    assert_eq!(guarded.with(ClientCertificate::of(name)).await.may("worker-1").await, READS);
+    assert_eq!(guarded.with(ClientCertificate::of(name)).await.may("worker-1").await, OF_A_VIEWER);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_workload_is_the_service_account_that_a_rule_maps_its_spiffe_id_to() {
     let subject = Subject::service_account("default", &account);
     world().await.sandbox.bind(&subject, "nodeward-viewer").await.unwrap();
     let guarded = guarded().await;
-    assert_eq!(guarded.with(workload("default", &account)).await.may("worker-1").await, READS);
+    assert_eq!(guarded.with(workload("default", &account)).await.may("worker-1").await, OF_A_VIEWER);
     assert!(guarded.with(workload("other", &account)).await.may("worker-1").await.is_empty());
 }
 
@@ -101,7 +101,7 @@ async fn a_workload_is_in_the_groups_of_its_service_account() {
     let group = Subject::group("system:serviceaccounts:access-workloads");
     world().await.sandbox.bind(&group, "nodeward-viewer").await.unwrap();
     let guarded = guarded().await;
-    assert_eq!(guarded.with(workload("access-workloads", "any")).await.may("worker-1").await, READS);
+    assert_eq!(guarded.with(workload("access-workloads", "any")).await.may("worker-1").await, OF_A_VIEWER);
     assert!(guarded.with(workload("default", "any")).await.may("worker-1").await.is_empty());
 }
 

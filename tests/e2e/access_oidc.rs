@@ -9,7 +9,7 @@ use tonic::Code;
 use crate::support::apiserver_log::{assert_made_in_the_name_of, change};
 use crate::support::issuer::{AUDIENCE, Issuer, Key, unsigned};
 use crate::support::process::ServerProcess;
-use crate::support::requests::READS;
+use crate::support::requests::OF_A_VIEWER;
 use crate::support::somebody::Somebody;
 use crate::support::{assert_error, eventually, unique, world};
 
@@ -82,7 +82,7 @@ async fn a_user_of_the_issuer_acts_in_their_own_name_with_the_rights_that_kubern
     assert_made_in_the_name_of(&event, &format!("{PREFIX}{operator}"), &["system:authenticated"]);
 
     let somebody = trusting.claiming(&viewer, json!({})).await;
-    assert_eq!(somebody.may(&node).await, READS);
+    assert_eq!(somebody.may(&node).await, OF_A_VIEWER);
     let stranger = trusting.claiming("a-stranger", json!({})).await;
     assert_error(stranger.client().cordon_node(cordon()).await, Code::PermissionDenied, "ACCESS_DENIED");
 }

@@ -12,7 +12,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use crate::support::guarded::guarded;
 use crate::support::raw::send;
-use crate::support::requests::{READS, harmless};
+use crate::support::requests::{OF_A_VIEWER, harmless};
 use crate::support::somebody::Somebody;
 use crate::support::tokens::{Jwt, NAMESPACE, token, token_for};
 use crate::support::{assert_error, unique, world};
@@ -33,10 +33,10 @@ async fn assert_is_no_good(token: &str) {
 #[tokio::test]
 async fn a_token_of_a_service_account_is_good_for_its_rights() {
     let token = token(&viewer().await).await;
-    assert_eq!(guarded().await.with_token(&token).await.may("worker-1").await, READS);
+    assert_eq!(guarded().await.with_token(&token).await.may("worker-1").await, OF_A_VIEWER);
     // Also beside a certificate that is good for more.
     let admin = guarded().await.user(User::Admin).await.saying("authorization", &format!("bearer {token}"));
-    assert_eq!(admin.may("worker-1").await, READS);
+    assert_eq!(admin.may("worker-1").await, OF_A_VIEWER);
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_token_for_somebody_else_is_no_good() {
     assert_is_no_good(&token_for(&account, &["vault"]).await).await;
     // One that is for nodeward too is.
     let for_both = token_for(&account, &["vault", "nodeward"]).await;
-    assert_eq!(guarded().await.with_token(&for_both).await.may("worker-1").await, READS);
+    assert_eq!(guarded().await.with_token(&for_both).await.may("worker-1").await, OF_A_VIEWER);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn a_token_that_has_expired_is_no_good() {
     let jwt = Jwt::of(&token(&viewer().await).await);
     // Kubernetes makes none that is this old: the test signs one itself, and shows first that it can.
     let signed = jwt.clone().signed().await;
-    assert_eq!(guarded().await.with_token(&signed).await.may("worker-1").await, READS);
+    assert_eq!(guarded().await.with_token(&signed).await.may("worker-1").await, OF_A_VIEWER);
     let mut expired = jwt;
     for time in ["iat", "nbf", "exp"] {
         expired.claims[time] = json!(expired.claims[time].as_i64().unwrap() - 3600);

@@ -27,6 +27,10 @@ pub const AUDIT: [&str; 2] = ["ListAuditRecords", "StreamAuditRecords"];
 /// The RPCs that look at operations.
 pub const OPERATION_READS: [&str; 4] = ["GetOperation", "ListOperations", "WaitOperation", "StreamOperationEvents"];
 
+/// All RPCs that a viewer may call, in the order of the descriptors.
+pub const OF_A_VIEWER: [&str; 7] =
+    ["ListOperations", "GetOperation", "WaitOperation", "GetNode", "ListNodes", "WatchNodes", "StreamOperationEvents"];
+
 /// The RPCs that change one. Two services have an RPC that cancels.
 pub const OPERATION_CHANGES: [&str; 3] = ["CancelOperation", "CancelOperation", "DeleteOperation"];
 

@@ -19,6 +19,10 @@ use super::raw::{methods, path, send};
 use super::requests::harmless;
 use super::{ErrorExt, assert_error};
 
+/// What only those are answered who may call an RPC: that the operation does not exist, or that there are pods on the node which
+/// the policy refuses.
+const ANSWERS: [&str; 2] = ["OPERATION_NOT_FOUND", "DRAIN_REFUSED"];
+
 /// A caller with a connection of their own.
 #[derive(Clone)]
 pub struct Somebody {
@@ -99,7 +103,7 @@ impl Somebody {
         for method in methods() {
             match self.ask_method(&method, node).await {
                 Ok(()) => allowed.push(method.name().to_owned()),
-                Err(status) if status.reason() == "OPERATION_NOT_FOUND" => allowed.push(method.name().to_owned()),
+                Err(status) if ANSWERS.contains(&status.reason().as_str()) => allowed.push(method.name().to_owned()),
                 Err(status) => drop(assert_error(Err::<(), _>(status), Code::PermissionDenied, "ACCESS_DENIED")),
             }
         }
