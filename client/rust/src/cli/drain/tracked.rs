@@ -9,7 +9,7 @@ use nodeward_client::api::{CordonState, DrainProgress, OperationEvent, Operation
 use nodeward_client::longrunning::Operation;
 use nodeward_client::{drain_metadata, node_id};
 
-use super::lines::{cordon_line, pod_lines, state_line};
+use super::lines::{cordon_line, late_line, pod_lines, state_line};
 
 /// An operation, as it was last heard of.
 #[derive(Clone, Debug, Default)]
@@ -59,9 +59,15 @@ impl Tracked {
         matches!(self.state, OperationState::Succeeded | OperationState::Failed | OperationState::Cancelled)
     }
 
-    /// Whether it has been said of pods that they are left.
-    pub fn has_told_what_is_left(&self) -> bool {
-        self.pods.values().any(|pod| pod.progress.state() == State::Failed)
+    /// The pods that are to go and have not gone.
+    pub fn left(&self) -> Vec<PodProgress> {
+        let pods = self.pods.values().map(|pod| &pod.progress);
+        pods.filter(|progress| progress.state() != State::Skipped).cloned().collect()
+    }
+
+    /// What is new at this moment without any event: pods that should have ended some time ago.
+    pub fn late(&mut self, now: SystemTime) -> Vec<String> {
+        self.pods.values_mut().filter_map(|pod| late_line(pod, now)).collect()
     }
 
     /// Takes an event, and says what is new in lines of text.
