@@ -52,6 +52,7 @@ pub fn of_request(code: Code, reason: Option<&str>) -> u8 {
         // Nobody else's: the client refused it before it was sent.
         (Code::InvalidArgument, None) => 2,
         (_, Some("DRAIN_REFUSED")) => REFUSED,
+        (_, Some("OPERATION_CANCELLED")) => CANCELLED,
         (Code::NotFound, _) => 3,
         (_, Some("RESUME_TOKEN_EXPIRED" | "AUDIT_LOG_MISMATCH")) => 4,
         (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists, _) => 4,
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     /// The code of each reason that the server gives.
-    const OF_REASONS: [(&str, u8); 45] = [
+    const OF_REASONS: [(&str, u8); 46] = [
         ("INVALID_FIELD", 2),
         ("INVALID_PAGE_TOKEN", 1),
         ("INVALID_RESUME_TOKEN", 2),
@@ -103,6 +104,7 @@ mod tests {
         ("OPERATIONS_UNAVAILABLE", 4),
         ("OPERATION_NOT_FOUND", 3),
         ("OPERATION_IN_PROGRESS", 4),
+        ("OPERATION_CANCELLED", 10),
         ("PLAN_CHANGED", 4),
         ("CLUSTER_DENIED", 6),
         ("VALIDATION_UNSUPPORTED", 4),

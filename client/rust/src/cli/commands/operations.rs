@@ -64,7 +64,7 @@ async fn watch(session: &Session, args: OperationsWatchArgs) -> Result<(), Failu
 async fn wait(session: &Session, args: OperationsWaitArgs) -> Result<(), Failure> {
     let timeout = args.wait_timeout.and_then(|timeout| timeout.0);
     let operation = session.client.wait_operation(&args.name, timeout).await?;
-    ended(&operation, false)?;
+    ended(&operation, Vec::new())?;
     let node = drain_metadata(&operation).unwrap_or_default().node;
     print(&format!("node/{} drained\n", node_id(&node)))
 }

@@ -88,7 +88,8 @@ fn notes(plan: &DrainPlan) -> Vec<(&'static str, String)> {
     notes.extend(plan.pods.iter().filter_map(waits).map(|text| ("Waits:", text)));
     notes.extend(plan.pods.iter().filter_map(no_place).map(|text| ("No place:", text)));
     let all = |label, lines: &[String]| lines.iter().map(|line| (label, line.clone())).collect::<Vec<_>>();
-    notes.extend(all("Warning:", &plan.warnings));
+    let warnings = plan.warnings.iter().filter(|line| !plan.obstacles.contains(line)).cloned();
+    notes.extend(all("Warning:", &warnings.collect::<Vec<_>>()));
     notes.extend(all("Obstacle:", &plan.obstacles));
     notes.extend(all("Refused:", &plan.refusals));
     notes.push(("Plan hash:", plan.plan_hash.clone()));

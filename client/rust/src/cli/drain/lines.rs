@@ -1,5 +1,8 @@
 //! What happens in a drain as lines of text, close to kubectl's: for logs, and for whoever reads them.
 
+use std::time::{Duration, SystemTime};
+
+use nodeward_client::api::blocker::Kind;
 use nodeward_client::api::pod_plan::Action;
 use nodeward_client::api::pod_progress::State;
 use nodeward_client::api::{Blocker, CordonChange, CordonState, OperationState, PodProgress};
@@ -7,11 +10,14 @@ use nodeward_client::api::{Blocker, CordonChange, CordonState, OperationState, P
 use super::tracked::Pod;
 use crate::output::cell_text;
 
-/// What is said when an operation comes to this state. Failure and cancellation are not said here, but as errors.
+/// How long a pod may be overdue before it is worth a word: kubelets need a moment to report the end.
+const OVERDUE_FOR: Duration = Duration::from_secs(5);
+
+/// What is said when an operation comes to this state. Failure and cancellation are not said here, but as errors, and what is
+/// blocked its pods say.
 pub(super) fn state_line(node: &str, state: OperationState, message: &str) -> Option<String> {
     let done = match state {
         OperationState::Succeeded => return Some(format!("node/{node} drained")),
-        OperationState::Blocked => "blocked: all that is left can't go now",
         OperationState::Paused => "paused",
         OperationState::Cancelling => "cancelling",
         _ => return None,
@@ -56,18 +62,20 @@ pub(super) fn pod_lines(pod: &mut Pod) -> Vec<String> {
     }
     match state {
         State::Blocked => lines.extend(news(pod).map(|what| format!("pod {name} is blocked: {what}"))),
-        State::Terminating if is_late(&pod.progress) => {
-            lines.extend(news(pod).map(|what| format!("pod {name} is still there: {what}")));
-        }
-        State::Failed => {
-            let why = pod.progress.blocker.as_ref().map(|blocker| format!(": {}", blocker_text(blocker)));
-            lines.push(format!("pod {name} is left{}", why.unwrap_or_default()));
-        }
         State::Gone => lines.push(format!("pod/{name} gone")),
         State::Skipped => lines.push(format!("pod {name} stays")),
         _ => {}
     }
     lines
+}
+
+/// What is said of a pod that should have ended by now.
+pub(super) fn late_line(pod: &mut Pod, now: SystemTime) -> Option<String> {
+    let name = pod_name(&pod.progress);
+    if pod.progress.state() != State::Terminating || !is_late(&pod.progress, now) {
+        return None;
+    }
+    news(pod).map(|what| format!("pod {name} is still there: {what}"))
 }
 
 /// `NAMESPACE/NAME`.
@@ -77,11 +85,14 @@ pub(super) fn pod_name(progress: &PodProgress) -> String {
 }
 
 /// Whether a pod that ends takes longer than it should.
-pub(super) fn is_late(progress: &PodProgress) -> bool {
-    use nodeward_client::api::blocker::Kind;
-
-    let kind = progress.blocker.as_ref().and_then(|blocker| blocker.kind.as_ref());
-    matches!(kind, Some(Kind::Overdue(_) | Kind::VolumeAttached(_)))
+pub(super) fn is_late(progress: &PodProgress, now: SystemTime) -> bool {
+    let since = match progress.blocker.as_ref().and_then(|blocker| blocker.kind.as_ref()) {
+        Some(Kind::Overdue(overdue)) => overdue.since_time.or(progress.since_time),
+        Some(Kind::VolumeAttached(_)) => progress.since_time,
+        _ => return false,
+    };
+    let since = since.and_then(|since| SystemTime::try_from(since).ok());
+    since.and_then(|since| now.duration_since(since).ok()).is_some_and(|late| late >= OVERDUE_FOR)
 }
 
 /// The blocker in words, with what can be done about it.
@@ -104,9 +115,8 @@ fn news(pod: &mut Pod) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use nodeward_client::api::PodReference;
-    use nodeward_client::api::blocker::Kind;
-    use nodeward_client::api::{GracePeriod, Overdue};
+    use nodeward_client::api::{GracePeriod, Overdue, PodReference};
+    use prost_types::Timestamp;
 
     use super::*;
 
@@ -154,16 +164,28 @@ mod tests {
     }
 
     #[test]
-    fn a_grace_period_is_no_news_and_one_that_is_over_is() {
-        let ending = |kind| at(State::Terminating, 1, blocker("x", Some(kind)));
-        let steps = [ending(Kind::GracePeriod(GracePeriod::default())), ending(Kind::Overdue(Overdue::default()))];
-        assert_eq!(told(steps), ["evicting pod shop/web", "pod shop/web is still there: x (do this)"]);
+    fn a_pod_that_should_have_ended_is_told_once_when_it_is_late() {
+        let overdue = Overdue { since_time: Some(Timestamp { seconds: 100, nanos: 0 }), ..Overdue::default() };
+        let progress = at(State::Terminating, 1, blocker("x", Some(Kind::Overdue(overdue))));
+        let mut pod = Pod { progress, ..Pod::default() };
+        assert_eq!(pod_lines(&mut pod), ["evicting pod shop/web"]);
+        let mut late = |second| late_line(&mut pod, SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+        assert_eq!(late(104), None);
+        assert_eq!(late(105).unwrap(), "pod shop/web is still there: x (do this)");
+        assert_eq!(late(106), None);
+    }
+
+    #[test]
+    fn a_grace_period_is_no_news() {
+        let ending = blocker("x", Some(Kind::GracePeriod(GracePeriod::default())));
+        let mut pod = Pod { progress: at(State::Terminating, 1, ending), ..Pod::default() };
+        assert_eq!(late_line(&mut pod, SystemTime::now()), None);
     }
 
     #[test]
     fn the_words_of_others_are_one_harmless_line() {
-        let lines = told([at(State::Failed, 1, blocker("a\nb\u{1b}[31m", None))]);
-        assert_eq!(lines, ["pod shop/web is left: a\\nb\\u{1b}[31m (do this)"]);
+        let lines = told([at(State::Blocked, 0, blocker("a\nb\u{1b}[31m", None))]);
+        assert_eq!(lines, ["pod shop/web is blocked: a\\nb\\u{1b}[31m (do this)"]);
     }
 
     #[test]

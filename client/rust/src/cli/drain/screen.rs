@@ -19,7 +19,7 @@ const MOST_BLOCKED: usize = 10;
 pub fn screen(drains: &[Tracked], now: SystemTime) -> Vec<String> {
     let width = drains.iter().map(|drain| drain.node.chars().count()).max().unwrap_or_default();
     let mut lines: Vec<String> = drains.iter().map(|drain| bar_line(drain, width, now)).collect();
-    let blocked: Vec<Vec<String>> = drains.iter().flat_map(blocked).collect();
+    let blocked: Vec<Vec<String>> = drains.iter().flat_map(|drain| blocked(drain, now)).collect();
     lines.extend(blocked.iter().take(MOST_BLOCKED).flatten().cloned());
     if blocked.len() > MOST_BLOCKED {
         lines.push(format!("  and {} more", blocked.len() - MOST_BLOCKED));
@@ -66,19 +66,15 @@ fn state(state: OperationState) -> &'static str {
 }
 
 /// The pods of a drain that don't go as they should, the longest first, each with why and what can be done.
-fn blocked(drain: &Tracked) -> Vec<Vec<String>> {
-    let mut pods: Vec<_> = drain
-        .pods
-        .values()
-        .map(|pod| &pod.progress)
-        .filter(|pod| matches!(pod.state(), State::Blocked | State::Failed) || is_late(pod))
-        .collect();
+fn blocked(drain: &Tracked, now: SystemTime) -> Vec<Vec<String>> {
+    let mut pods = drain.left();
+    pods.retain(|pod| matches!(pod.state(), State::Blocked | State::Failed) || is_late(pod, now));
     pods.sort_by_key(|pod| pod.since_time.map(|since| (since.seconds, since.nanos)));
     let message = |blocker: &Blocker| format!(": {}", cell_text(&blocker.message));
     let lines = pods.into_iter().map(|pod| {
         let why = pod.blocker.as_ref().map(message).unwrap_or_default();
         let hint = pod.blocker.as_ref().map(|blocker| cell_text(&blocker.hint)).filter(|hint| !hint.is_empty());
-        let first = format!("  {}  {}{why}", cell_text(&drain.node), pod_name(pod));
+        let first = format!("  {}  {}{why}", cell_text(&drain.node), pod_name(&pod));
         std::iter::once(first).chain(hint.map(|hint| format!("    hint: {hint}"))).collect()
     });
     lines.collect()

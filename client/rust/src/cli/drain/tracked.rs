@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use nodeward_client::api::operation_event::Event;
 use nodeward_client::api::pod_progress::State;
-use nodeward_client::api::{CordonState, DrainProgress, OperationEvent, OperationState, PodProgress};
+use nodeward_client::api::{Blocker, CordonState, DrainProgress, OperationEvent, OperationState, PodProgress};
 use nodeward_client::longrunning::Operation;
 use nodeward_client::{drain_metadata, node_id};
 
-use super::lines::{cordon_line, pod_lines, state_line};
+use super::lines::{cordon_line, late_line, pod_lines, state_line};
 
 /// An operation, as it was last heard of.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,8 @@ pub struct Tracked {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pod {
     pub(super) progress: PodProgress,
+    /// What kept it last, also if nothing is said of that any more.
+    pub(super) last_blocker: Option<Blocker>,
     /// Whether it was said that it is removed.
     pub(super) is_removal_told: bool,
     /// The words of the blocker that was told last.
@@ -59,9 +61,15 @@ impl Tracked {
         matches!(self.state, OperationState::Succeeded | OperationState::Failed | OperationState::Cancelled)
     }
 
-    /// Whether it has been said of pods that they are left.
-    pub fn has_told_what_is_left(&self) -> bool {
-        self.pods.values().any(|pod| pod.progress.state() == State::Failed)
+    /// The pods that are to go and have not gone, each with what kept it last.
+    pub fn left(&self) -> Vec<PodProgress> {
+        let pods = self.pods.values().filter(|pod| pod.progress.state() != State::Skipped);
+        pods.map(|pod| PodProgress { blocker: pod.last_blocker.clone(), ..pod.progress.clone() }).collect()
+    }
+
+    /// What is new at this moment without any event: pods that should have ended some time ago.
+    pub fn late(&mut self, now: SystemTime) -> Vec<String> {
+        self.pods.values_mut().filter_map(|pod| late_line(pod, now)).collect()
     }
 
     /// Takes an event, and says what is new in lines of text.
@@ -92,6 +100,7 @@ impl Tracked {
     fn take_pod(&mut self, progress: PodProgress) -> Vec<String> {
         let uid = progress.pod.as_ref().map(|pod| pod.uid.clone()).unwrap_or_default();
         let pod = self.pods.entry(uid.clone()).or_default();
+        pod.last_blocker = progress.blocker.clone().or_else(|| pod.last_blocker.take());
         pod.progress = progress;
         let lines = pod_lines(pod);
         if pod.progress.state() == State::Gone {

@@ -226,6 +226,21 @@ fn each_end_of_a_drain_has_its_exit_code() {
 }
 
 #[test]
+fn a_drain_that_fails_says_which_pods_are_left_and_why() {
+    let cli = Cli::of(fake());
+    let steps = [
+        pod(1, "web-1", PodState::Skipped),
+        blocked(2, "web-2"),
+        pod(3, "web-2", PodState::Failed),
+        reaches(4, OperationState::Failed),
+    ];
+    cli.fake.next_events("a", steps);
+    let run = cli.run(&["drain", "a"]);
+    let left = "  pod shop/web-2 is left: the budget shop/web needs 2 healthy pods and has 2 (make shop/web-9 ready)\n";
+    assert!(run.code == 9 && run.err.ends_with(left), "{run:?}");
+}
+
+#[test]
 fn a_refused_drain_has_its_own_exit_code_and_says_which_pods() {
     let cli = Cli::of(fake());
     let mut details = ErrorDetails::new();

@@ -56,6 +56,14 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
 }
 
 #[test]
+fn a_dry_run_of_what_would_not_end_does_not_say_that_it_would() {
+    let obstacles = vec!["data is lost".into()];
+    let cli = Cli::of(fake().with_plan(DrainPlan { obstacles, ..plan(Action::Evict) }));
+    let run = cli.run(&["drain", "a", "--dry-run=client"]);
+    assert_eq!((run.out.lines().count(), run.err.as_str()), (2, "warning: data is lost\n"));
+}
+
+#[test]
 fn a_dry_run_by_the_server_has_the_request_checked_too() {
     let cli = Cli::of(fake().with_plan(plan(Action::Evict)));
     let out = cli.run(&["drain", "a", "--dry-run=server"]).ok();

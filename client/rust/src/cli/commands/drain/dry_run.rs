@@ -31,7 +31,8 @@ pub async fn dry_run(
     let mut told = Ok(());
     let done = |plan: DrainPlan| match text(&plan, args) {
         Ok(text) => {
-            plan.warnings.iter().chain(&plan.obstacles).for_each(|line| warn(line));
+            let obstacles = plan.obstacles.iter().filter(|line| !plan.warnings.contains(line));
+            plan.warnings.iter().chain(obstacles).for_each(|line| warn(line));
             teller.tell(&Report { notes: Vec::new(), text });
         }
         Err(failure) => told = Err(failure),
@@ -57,7 +58,8 @@ fn text(plan: &DrainPlan, args: &DrainArgs) -> Result<String, Failure> {
     let node = format!("node/{}", node_id(&plan.node));
     let lines = std::iter::once(format!("{node} cordoned"))
         .chain(plan.pods.iter().map(pod_line))
-        .chain(std::iter::once(format!("{node} drained")));
+        // As things are it would not end.
+        .chain(Some(format!("{node} drained")).filter(|_| plan.obstacles.is_empty()));
     Ok(lines.map(|line| format!("{} ({suffix})\n", cell_text(&line))).collect())
 }
 

@@ -8,11 +8,14 @@ use crate::exit_code;
 use crate::failure::Failure;
 use crate::output::cell_text;
 
-/// Whether it has drained its node, and if not, why. `are_pods_told`: whether it was said already which pods are left.
-pub fn ended(operation: &Operation, are_pods_told: bool) -> Result<(), Failure> {
+/// How many pods are named of those that are left.
+const MOST_LEFT: usize = 10;
+
+/// Whether it has drained its node, and if not, why. `left`: the pods that are left, if that is known from its events.
+pub fn ended(operation: &Operation, left: Vec<PodProgress>) -> Result<(), Failure> {
     let mut metadata = drain_metadata(operation).unwrap_or_default();
-    if are_pods_told {
-        metadata.blocked_pods.clear();
+    if !left.is_empty() {
+        metadata.blocked_pods = left;
     }
     let error = operation_error(operation);
     let is_cancelled = metadata.state() == OperationState::Cancelled
@@ -42,12 +45,16 @@ fn details(node: &str, metadata: &DrainNodeMetadata) -> Vec<String> {
         CordonState::Left | CordonState::Own | CordonState::Foreign => Some(format!("node/{node} stays cordoned")),
         _ => None,
     };
-    metadata.blocked_pods.iter().map(left).chain(cordon).collect()
+    let pods = &metadata.blocked_pods;
+    let more = pods.len().checked_sub(MOST_LEFT).filter(|more| *more > 0).map(|more| format!("  and {more} more"));
+    pods.iter().take(MOST_LEFT).map(pod_left).chain(more).chain(cordon).collect()
 }
 
-fn left(progress: &PodProgress) -> String {
+fn pod_left(progress: &PodProgress) -> String {
     let pod = progress.pod.as_ref().map(|pod| format!("{}/{}", pod.namespace, pod.pod)).unwrap_or_default();
-    let blocker = progress.blocker.clone().unwrap_or_default();
-    let hint = if blocker.hint.is_empty() { String::new() } else { format!(" ({})", blocker.hint) };
-    cell_text(&format!("  pod {pod} is left: {}{hint}", blocker.message))
+    let why = progress.blocker.as_ref().map(|blocker| match blocker.hint.as_str() {
+        "" => format!(": {}", blocker.message),
+        hint => format!(": {} ({hint})", blocker.message),
+    });
+    cell_text(&format!("  pod {pod} is left{}", why.unwrap_or_default()))
 }

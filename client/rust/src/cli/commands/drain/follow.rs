@@ -83,7 +83,7 @@ impl View {
                     Some((index, Err(error))) => self.lose(session, index, error),
                     None => return Ok(Left::AllEnded),
                 },
-                _ = seconds.tick() => self.draw(),
+                _ = seconds.tick() => self.pass_time(),
                 // If there is no way to hear of it, nobody is interrupted.
                 Ok(()) = &mut interrupt => return Ok(Left::Interrupted),
             }
@@ -122,6 +122,18 @@ impl View {
             None => self.teller.tell(&Report { notes: Vec::new(), text }),
         }
         Ok(())
+    }
+
+    /// What time alone brings.
+    fn pass_time(&mut self) {
+        if self.terminal.is_some() {
+            return self.draw();
+        }
+        let now = SystemTime::now();
+        let late: String = self.drains.iter_mut().flat_map(|drain| drain.late(now)).map(|line| line + "\n").collect();
+        if self.format == FollowFormat::Text && !late.is_empty() {
+            self.teller.tell(&Report { notes: Vec::new(), text: late });
+        }
     }
 
     /// An operation that can't be followed any more.
@@ -181,7 +193,7 @@ impl Teller {
                 {
                     self.tell(&Report { notes: Vec::new(), text: json_of(drain, "result", value) });
                 }
-                ended(&operation, format == FollowFormat::Text && drain.has_told_what_is_left())
+                ended(&operation, drain.left())
             }
             Err(error) => Err(error.into()),
         };
