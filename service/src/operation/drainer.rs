@@ -188,7 +188,10 @@ impl Drainer {
         match self.policy.on_uncordon {
             OnUncordon::CordonAgain => self.cordoned_again(&manager).await,
             OnUncordon::Pause if was_lifted => Ok(None),
-            OnUncordon::Pause => self.cordoner.tidy().await.map(|()| None),
+            OnUncordon::Pause => {
+                unless_for_good(self.cordoner.tidy().await)?;
+                Ok(None)
+            }
             OnUncordon::Cancel => Ok(Some(Ending::uncordoned(&manager))),
         }
     }
@@ -285,13 +288,25 @@ impl Drainer {
 
     /// Ends it, once the claim on the cordon is taken back, if somebody has asked for that.
     async fn finish(mut self, ending: Ending) -> anyhow::Result<()> {
-        let is_released = self.journal.cancel().is_some_and(|cancel| cancel.release_cordon) && ending.is_cancelled();
-        if is_released && self.cordoner.release().await? && self.journal.cordon().state == CordonState::Own {
+        let is_to_release = self.journal.cancel().is_some_and(|cancel| cancel.release_cordon) && ending.is_cancelled();
+        let is_released = is_to_release && unless_for_good(self.cordoner.release().await)?.unwrap_or(false);
+        if is_released && self.journal.cordon().state == CordonState::Own {
             let mut after = self.journal.status();
             after.set_cordon(CordonState::Released, "", Timestamp::now());
             self.journal.write(after).await?;
         }
         end(&mut self.journal, ending).await
+    }
+}
+
+/// What became of a change of the cordon that the drain can end without. None if it can't be made, which does not pass.
+fn unless_for_good<T>(changed: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match changed {
+        Err(error) if Ending::not_cordoned(&error).is_some() => {
+            tracing::warn!(%error, "the cordon of a drain stays as it is");
+            Ok(None)
+        }
+        changed => changed.map(Some),
     }
 }
 

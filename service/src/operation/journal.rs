@@ -4,6 +4,9 @@
 //! replaced finds it out by either, and stops. What was written is known to have been written: a write is tried again until
 //! Kubernetes has answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
