@@ -84,3 +84,44 @@ async fn a_pod_of_several_budgets_is_told_so_and_goes_when_one_is_left() {
     workload.budgets().delete("first", &Default::default()).await.unwrap();
     assert_eq!(ended(&cluster, &operation).await.state, State::Succeeded);
 }
+
+/// How many nodes are drained at once.
+const FLEET: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_that_is_drained_at_once_never_takes_more_than_its_budget_allows() {
+    let cluster = cluster().await;
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain-fleet").await;
+    let mut nodes = Vec::new();
+    for number in 0..FLEET {
+        let node = world().await.node("drain-fleet").await;
+        workload.ready_pod(&format!("free-{number}"), "free", &node).await;
+        workload.ready_pod(&format!("held-{number}"), "held", &node).await;
+        nodes.push(node);
+    }
+    // Nobody replaces them: three may go, and no more.
+    let (left, all) = (FLEET - 3, FLEET);
+    workload.budget("held", "held", left.try_into().unwrap(), all.try_into().unwrap()).await;
+    let mut operations = Vec::new();
+    for node in &nodes {
+        operations.push(drain(&cluster, node, any_pod()).await);
+    }
+    let mut blocked = 0;
+    for operation in &operations {
+        let status = once("it has ended, or is blocked by the budget", &cluster, operation, |status| {
+            status.state.is_final() || status.state == State::Blocked
+        })
+        .await;
+        blocked += usize::from(status.state == State::Blocked);
+    }
+    assert!(blocked >= left, "{blocked}");
+    let pods = workload.pods().list(&Default::default()).await.unwrap().items;
+    let held = pods.iter().filter(|pod| pod.metadata.name.as_deref().unwrap().starts_with("held-"));
+    assert_eq!(held.filter(|pod| pod.metadata.deletion_timestamp.is_none()).count(), left);
+
+    workload.budgets().delete("held", &Default::default()).await.unwrap();
+    for operation in &operations {
+        assert_eq!(ended(&cluster, operation).await.state, State::Succeeded);
+    }
+    assert!(workload.pods().list(&Default::default()).await.unwrap().items.is_empty());
+}
