@@ -35,6 +35,8 @@ mod cordon;
 mod create;
 mod delete;
 mod drain;
+mod drain_budget;
+mod drain_cordon;
 mod drain_plan;
 mod drain_request;
 mod drain_rights;

@@ -308,9 +308,8 @@ fn asked(common: &Common) -> audit::Asked {
     let objects = [(audit::NODES, &common.node), (audit::OPERATIONS, &common.operation)];
     let object = objects.into_iter().find(|(_, name)| !name.is_empty());
     audit::Asked {
-        object_ref: object.map(|(resource, name)| {
-            audit::ObjectRef::of(resource, &name.chars().take(253).collect::<String>(), "")
-        }),
+        object_ref: object
+            .map(|(resource, name)| audit::ObjectRef::of(resource, &name.chars().take(253).collect::<String>(), "")),
         reason: common.reason.chars().take(1024).collect(),
         request_id: common.request_id.chars().take(64).collect(),
         dry_run: common.validate_only,
