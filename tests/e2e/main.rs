@@ -34,6 +34,7 @@ mod cordon;
 mod create;
 mod delete;
 mod drain;
+mod drain_trail;
 mod evict;
 mod evict_budget;
 mod fuzz;
