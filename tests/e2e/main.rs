@@ -34,6 +34,8 @@ mod cordon;
 mod create;
 mod delete;
 mod drain;
+mod drain_budget;
+mod drain_cordon;
 mod drain_trail;
 mod evict;
 mod evict_budget;

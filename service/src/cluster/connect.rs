@@ -77,6 +77,12 @@ impl Connection {
         Self { client, namespace, write_as: WriteAs::default(), ledger, store }
     }
 
+    /// A connection to an apiserver that a test plays.
+    #[cfg(test)]
+    pub(crate) fn of(client: Client) -> Self {
+        Self { client, ..Self::nowhere() }
+    }
+
     /// A connection to a cluster of which nothing is known but what `answer` says to each request, and how long it takes.
     #[cfg(test)]
     pub(crate) fn answering<F>(answer: impl Fn(String, serde_json::Value) -> F + Clone + Send + Sync + 'static) -> Self

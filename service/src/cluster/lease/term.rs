@@ -21,6 +21,12 @@ impl Term {
         Self { epoch, until: Arc::new(watch::Sender::new(Some(until))) }
     }
 
+    /// A term that nobody renews.
+    #[cfg(test)]
+    pub(crate) fn until(epoch: u32, until: Instant) -> Self {
+        Self::new(epoch, until)
+    }
+
     /// Greater than that of all terms before it. It stands in the lease as `leaseTransitions`.
     pub fn epoch(&self) -> u32 {
         self.epoch
