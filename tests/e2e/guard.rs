@@ -133,7 +133,7 @@ async fn nothing_of_an_operation_but_that_it_is_cancelled_can_be_changed() {
         assert_eq!(code, 422, "{message}");
         assert!(message.contains("nothing but `spec.cancel` can be changed"), "{message}");
     }
-    let cancel = Cancel { username: "alice".to_owned(), time: None };
+    let cancel = Cancel { username: "alice".to_owned(), ..Cancel::default() };
     patch(&servers, &name, json!({ "spec": { "cancel": cancel } })).await.unwrap();
     let (code, message) = refusal(patch(&servers, &name, json!({ "spec": { "cancel": null } })).await);
     assert_eq!(code, 422, "{message}");

@@ -40,6 +40,7 @@ mod drain_cordon;
 mod drain_plan;
 mod drain_request;
 mod drain_rights;
+mod drain_trail;
 mod evict;
 mod evict_budget;
 mod fuzz;

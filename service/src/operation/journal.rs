@@ -60,9 +60,11 @@ impl Journal {
     ) -> anyhow::Result<Option<Self>> {
         let read = |deadline| cluster.operations().get(name, deadline);
         let Some(operation) = patiently(&term, read).await? else { return Ok(None) };
-        let has_ended = operation.status.as_ref().is_some_and(|status| status.state.is_final());
+        if operation.status.as_ref().is_some_and(|status| status.state.is_final()) {
+            return Ok(None);
+        }
         let trail = trails.of(&operation, &term);
-        Ok((!has_ended).then_some(Self { cluster, operation, operations, seen: None, term, trail, written: None }))
+        Ok(Some(Self { cluster, operation, operations, seen: None, term, trail, written: None }))
     }
 
     /// Writes down that this server carries it out from now on. Whoever did before can't write any more.

@@ -94,12 +94,10 @@ impl Apiserver {
         let cluster = Cluster::new(Connection::of(Client::new(service, "default")));
         let term = Term::until(epoch, Instant::now() + Duration::from_secs(10));
         let operations = cluster.operations().view();
-        let trails = trails(&cluster);
-        Journal::open(cluster, &trails, "drain", operations, term).await.unwrap().unwrap()
+        Journal::open(cluster.clone(), &trails(&cluster), "drain", operations, term).await.unwrap().unwrap()
     }
 }
 
-/// Trails that are on no disk.
 fn trails(cluster: &Cluster) -> Trails {
     Trails::new(cluster.clone(), Auditor::nowhere(), "test")
 }
@@ -173,7 +171,8 @@ async fn what_has_ended_is_not_carried_out() {
     let mut status = journal.status();
     status.end(State::Succeeded, "", Timestamp::UNIX_EPOCH);
     journal.write(status).await.unwrap();
-    let (cluster, trails) = (journal.cluster.clone(), trails(&journal.cluster));
-    let again = Journal::open(cluster, &trails, "drain", journal.operations.clone(), journal.term.clone());
+    let trails = trails(&journal.cluster);
+    let again =
+        Journal::open(journal.cluster.clone(), &trails, "drain", journal.operations.clone(), journal.term.clone());
     assert!(again.await.unwrap().is_none());
 }
