@@ -5,6 +5,7 @@ mod checks;
 #[path = "../../support/collector.rs"]
 mod collector;
 pub mod deaf;
+pub mod drains;
 pub mod fleet;
 pub mod follower;
 pub mod fragile;
