@@ -74,7 +74,7 @@ async fn a_node_is_cordoned_and_emptied() {
     })
     .await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
-    assert!(done.pods.iter().all(|pod| matches!(pod.state, PodState::Gone | PodState::Kept)), "{:#?}", done.pods);
+    assert!(done.pods.iter().all(|pod| matches!(pod.state, PodState::Gone | PodState::Skipped)), "{:#?}", done.pods);
     assert!(workload.pods().list(&Default::default()).await.unwrap().items.is_empty());
     let node = world().await.kubernetes().await.get(&node).await.unwrap();
     assert_eq!(node.spec.unwrap().unschedulable, Some(true));

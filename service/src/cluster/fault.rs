@@ -87,6 +87,16 @@ fn from_status(status: Status) -> Error {
     }
 }
 
+/// The webhook or policy that did not admit a request. Kubernetes names it nowhere but in its text: ToStatusErr in apiserver's
+/// admission/plugin/webhook/errors, and Validate in admission/plugin/policy/validating.
+pub(super) fn admission(message: &str) -> Option<&str> {
+    const BEGINNINGS: [(&str, char); 2] = [("admission webhook \"", '"'), ("ValidatingAdmissionPolicy '", '\'')];
+    BEGINNINGS.iter().find_map(|(beginning, end)| {
+        let (_, rest) = message.split_once(beginning)?;
+        rest.split_once(*end).map(|(name, _)| name)
+    })
+}
+
 /// Whether the apiserver has failed and has no reason for it: an error that it does not know as one of its own.
 pub(super) fn is_unexplained(status: &Status) -> bool {
     status.code == 500 && status.reason.is_empty()
@@ -218,6 +228,20 @@ mod tests {
         let error = || kube::Error::Api(answer(400, "BadRequest").boxed());
         assert!(matches!(about_dry_run(error(), "worker-1"), Error::ValidationUnsupported { .. }));
         assert!(matches!(about_node(error(), "worker-1"), Error::Invalid(_)));
+    }
+
+    #[test]
+    fn whoever_did_not_admit_a_request_is_named() {
+        for (message, expected) in [
+            ("admission webhook \"pods.example.com\" denied the request: no", Some("pods.example.com")),
+            (
+                "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'no-evictions' with binding 'all' denied request: no",
+                Some("no-evictions"),
+            ),
+            ("pods \"a\" is forbidden: User \"alice\" cannot create resource \"pods/eviction\"", None),
+        ] {
+            assert_eq!(admission(message), expected, "{message}");
+        }
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub enum Blocker {
     Denied {
         /// Kubernetes' words.
         message: String,
+        /// The webhook or policy that refuses. Empty if it is none, as far as is known.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        admission: String,
     },
     /// It has time left to end.
     GracePeriod {
@@ -110,9 +113,19 @@ impl Blocker {
         })
     }
 
-    /// That Kubernetes refused.
-    pub fn denied(message: &str) -> Self {
-        Self::Denied { message: short(message) }
+    /// That Kubernetes refused, by which webhook or policy if it was one.
+    pub fn denied(message: &str, admission: &str) -> Self {
+        Self::Denied { message: short(message), admission: short(admission) }
+    }
+
+    /// That Kubernetes does not let it go because of this budget, if it has said which.
+    pub fn budget_fault(budget: String, message: &str) -> Self {
+        Self::BudgetFault { budget, message: short(message) }
+    }
+
+    /// That the policy refuses it.
+    pub fn refused(message: &str) -> Self {
+        Self::Refused { message: short(message) }
     }
 
     /// That Kubernetes can't be reached or fails.
@@ -120,16 +133,13 @@ impl Blocker {
         Self::Unavailable { message: short(message) }
     }
 
-    /// Whether it was concluded from the budgets as they are known here, not from an answer of Kubernetes: once it does not
-    /// hold any more the pod can go at once.
-    pub fn is_foreseen(&self) -> bool {
-        matches!(self, Self::Budget { .. } | Self::BudgetUnprocessed { .. } | Self::SeveralBudgets { .. })
-    }
-
     /// Whether it goes away by itself, with time alone.
     pub fn passes(&self) -> bool {
         use Blocker::*;
-        matches!(self, GracePeriod { .. } | EarlierTurn { .. } | Throttled | BudgetUnprocessed { .. })
+        matches!(
+            self,
+            GracePeriod { .. } | EarlierTurn { .. } | Throttled | BudgetUnprocessed { .. } | Unavailable { .. }
+        )
     }
 
     /// What can be done about it.
@@ -144,6 +154,9 @@ impl Blocker {
             Self::SeveralBudgets { .. } => "leave one budget that covers the pod, or override all of them",
             Self::Throttled => "the apiserver asks to slow down; nothing is to be done",
             Self::NamespaceTerminating => "the pod goes with its namespace; nothing is to be done",
+            Self::Denied { admission, .. } if !admission.is_empty() => {
+                "see why its admission webhook or policy refuses"
+            }
             Self::Denied { .. } => "give whoever drains the right to evict pods, or see which webhook refuses",
             Self::GracePeriod { .. } => "the pod ends by itself; a shorter grace period can be asked for",
             Self::Overdue { finalizers, .. } if !finalizers.is_empty() => {
@@ -174,7 +187,7 @@ impl fmt::Display for Blocker {
             Self::SeveralBudgets { budgets } => write!(f, "several budgets cover it: {}", budgets.join(", ")),
             Self::Throttled => f.write_str("the apiserver asks to slow down"),
             Self::NamespaceTerminating => f.write_str("its namespace is being deleted"),
-            Self::Denied { message } => write!(f, "Kubernetes refuses: {message}"),
+            Self::Denied { message, .. } => write!(f, "Kubernetes refuses: {message}"),
             Self::GracePeriod { until } => write!(f, "it has until {until:.0} to end"),
             Self::Overdue { since, finalizers } if finalizers.is_empty() => {
                 write!(f, "it should have ended at {since:.0}")

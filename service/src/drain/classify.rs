@@ -7,6 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::input::Terms;
 use super::rule::RuleMatch;
 use super::{
@@ -16,7 +19,7 @@ use super::{
 use crate::pod::{Controller, PodFacts};
 
 /// What is done with a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Action {
     /// It is evicted: asked to go, if its budget allows.
     Evict,

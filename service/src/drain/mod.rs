@@ -43,8 +43,8 @@ pub use input::{DaemonSetReference, PlanInput};
 pub use kubectl::KubectlFlags;
 pub use plan::{DrainPlan, PodPlan, plan};
 pub use policy::{
-    AtDeadline, BudgetOverride, DaemonSetPods, DrainPolicy, EmptyDirData, OrphanedDaemonSetPods, PodOrdering, Removal,
-    UnmanagedPods, UnreachableNode,
+    AtDeadline, BudgetOverride, DaemonSetPods, DrainPolicy, EmptyDirData, OnUncordon, OrphanedDaemonSetPods,
+    PodOrdering, Removal, UnmanagedPods, UnreachableNode,
 };
 pub use progress::{PodProgress, PodState};
 pub use reason::{Effect, Finding, Reason};

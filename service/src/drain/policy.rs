@@ -59,6 +59,8 @@ pub struct DrainPolicy {
     pub rules: Vec<PodRule>,
     /// What is done when the kubelet of the node no longer answers.
     pub unreachable_node: UnreachableNode,
+    /// What is done when somebody makes the node schedulable while it is drained.
+    pub on_uncordon: OnUncordon,
 }
 
 /// What happens to pods without a controller.
@@ -146,6 +148,18 @@ pub enum UnreachableNode {
     LeaveTerminating,
 }
 
+/// What is done when somebody makes the node schedulable while it is drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OnUncordon {
+    /// It is cordoned again.
+    #[default]
+    CordonAgain,
+    /// No further pod is removed until somebody cordons it again.
+    Pause,
+    /// The drain is cancelled.
+    Cancel,
+}
+
 /// A budget that is not respected: pods that it covers are deleted instead of evicted.
 ///
 /// A pod that other budgets cover too is deleted only if each of them is overridden.
@@ -217,6 +231,7 @@ mod tests {
                 drain: RuleBehavior::Drain { order: 10 },
             }],
             unreachable_node: UnreachableNode::LeaveTerminating,
+            on_uncordon: OnUncordon::Pause,
         }
     }
 
@@ -242,6 +257,7 @@ mod tests {
                 "drain": {"behavior": "Drain", "order": 10},
             }],
             "unreachableNode": "LeaveTerminating",
+            "onUncordon": "Pause",
         });
         assert_eq!(serde_json::to_value(full()).unwrap(), expected);
     }
@@ -291,5 +307,6 @@ mod tests {
         assert_eq!(policy.removal, Removal::Evict);
         assert_eq!(policy.at_deadline, AtDeadline::Fail);
         assert_eq!(policy.grace_period_seconds, None);
+        assert_eq!(policy.on_uncordon, OnUncordon::CordonAgain);
     }
 }

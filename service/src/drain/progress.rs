@@ -6,12 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::Blocker;
+use super::{Action, Blocker};
 use crate::pod::PodReference;
 
 /// How long after a refusal a removal is tried again: as long as it has been refused so far, within these bounds. A budget that
 /// opens does not wait for that.
 const BACKOFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
+/// Within what time it is seen that a pod is ending or gone. If it is not, what was taken for so is looked at again.
+const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Where a pod is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +29,9 @@ pub struct PodProgress {
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// What is done to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
     /// How often its removal was tried.
     #[serde(skip_serializing_if = "is_zero")]
     pub attempts: u32,
@@ -36,22 +42,38 @@ pub struct PodProgress {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub blocker: Option<Blocker>,
+    /// Whether that is what Kubernetes has answered, not what is concluded from what is seen of the cluster.
+    #[serde(skip_serializing_if = "is_false")]
+    pub was_refused: bool,
 }
 
 /// Where a pod is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PodState {
-    /// Nothing has been done about it yet.
+    /// Its turn has not come.
     #[default]
     Pending,
+    /// Its removal is being asked for. It is written down before: whoever finds it so does not know whether it was.
+    Removing,
     /// Something keeps it from being removed.
     Blocked,
+    /// Its removal was accepted.
+    Removed,
     /// It is ending.
     Terminating,
     /// It is gone.
     Gone,
     /// It stays.
-    Kept,
+    Skipped,
+    /// It is left, and the drain is over.
+    Failed,
+}
+
+impl PodState {
+    /// Whether the drain has nothing more to do about it.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Gone | Self::Skipped)
+    }
 }
 
 impl PodProgress {
@@ -60,26 +82,37 @@ impl PodProgress {
         Self { pod: pod.clone(), ..Self::default() }
     }
 
-    /// The same pod after its removal was refused.
-    pub fn refused(&self, blocker: Blocker, retry_after: Option<Duration>, now: Timestamp) -> Self {
+    /// The same pod when its removal is to be sent.
+    pub fn removing(&self, action: Action) -> Self {
         let attempts = self.attempts.saturating_add(1);
-        let [shortest, longest] = BACKOFF;
-        let backoff = shortest.saturating_mul(1 << (attempts - 1).min(8)).min(longest);
-        let wait = SignedDuration::try_from(retry_after.unwrap_or(backoff)).unwrap_or(SignedDuration::MAX);
-        let next_attempt = Some(now.saturating_add(wait).unwrap_or(Timestamp::MAX));
-        Self { state: PodState::Blocked, attempts, next_attempt, blocker: Some(blocker), ..self.clone() }
+        let action = Some(action);
+        let (state, next_attempt, blocker, was_refused) = (PodState::Removing, None, None, false);
+        Self { state, action, attempts, next_attempt, blocker, was_refused, ..self.clone() }
     }
 
-    /// The same pod after its removal was begun.
-    pub fn accepted(&self) -> Self {
-        let attempts = self.attempts.saturating_add(1);
-        Self { state: PodState::Terminating, attempts, next_attempt: None, blocker: None, ..self.clone() }
+    /// The same pod after its removal was refused.
+    pub fn refused(&self, blocker: Blocker, retry_after: Option<Duration>, now: Timestamp) -> Self {
+        let [shortest, longest] = BACKOFF;
+        let backoff = shortest.saturating_mul(1 << self.attempts.saturating_sub(1).min(8)).min(longest);
+        let wait = SignedDuration::try_from(retry_after.unwrap_or(backoff)).unwrap_or(SignedDuration::MAX);
+        let next_attempt = Some(now.saturating_add(wait).unwrap_or(Timestamp::MAX));
+        Self { state: PodState::Blocked, next_attempt, blocker: Some(blocker), was_refused: true, ..self.clone() }
+    }
+
+    /// The same pod after Kubernetes has said that it is on its way out or gone, which is seen a moment later.
+    pub fn settled(&self, state: PodState, now: Timestamp) -> Self {
+        let next_attempt = Some(now.saturating_add(SEEN_WITHIN).unwrap_or(Timestamp::MAX));
+        Self { state, next_attempt, blocker: None, was_refused: false, ..self.clone() }
     }
 
     /// Whether somebody who follows the drain would want to know of the change from `before`.
     pub fn is_news(&self, before: &Self) -> bool {
         (self.state, self.attempts, &self.blocker) != (before.state, before.attempts, &before.blocker)
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -13,6 +13,9 @@ use crate::pod::PodReference;
 /// How often Kubernetes is asked to evict a pod whose budgets, as far as they are known here, do not let it go.
 const PROBE: SignedDuration = SignedDuration::from_secs(10);
 
+/// For how long after the deadline pods are waited for that were deleted so that they end with it: kubelets need a moment.
+const OVERTIME: SignedDuration = SignedDuration::from_secs(30);
+
 /// What a step is decided on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
@@ -24,6 +27,8 @@ pub struct Situation<'a> {
     pub progress: &'a [PodProgress],
     /// The uids of the pods whose removal has been sent and not been answered.
     pub in_flight: &'a BTreeSet<String>,
+    /// How many more removals can be sent now.
+    pub room: usize,
     /// When the drain must be over, if it must.
     pub deadline: Option<Timestamp>,
     /// Whether no further pod is to be removed for now: somebody made the node schedulable, or the drain is to end.
@@ -54,6 +59,8 @@ pub struct RemovalOrder {
     pub removal: Removal,
     /// How many seconds it is given to end. None: as many as it asks for itself.
     pub grace_seconds: Option<u64>,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
 }
 
 /// How a drain stands.
@@ -75,31 +82,43 @@ impl Situation<'_> {
     pub fn step(&self) -> Step {
         let before: BTreeMap<&str, &PodProgress> =
             self.progress.iter().map(|progress| (progress.pod.uid.as_str(), progress)).collect();
-        let mut step = Step::default();
-        let mut room = self.room();
+        let mut step = Step { wake: self.end(), ..Step::default() };
+        let mut room = self.room(&before);
         for pod in &self.plan.pods {
             let reference = &pod.facts.reference;
             let was =
                 before.get(reference.uid.as_str()).map_or_else(|| PodProgress::of(reference), |was| (*was).clone());
-            match self.place(pod, &was, &mut step.wake) {
-                Some(now) => step.progress.push(now),
-                None => {
-                    if room > 0 && !self.is_held {
-                        room -= 1;
-                        step.removals.push(self.order(pod));
-                    }
-                    step.progress.push(PodProgress { state: PodState::Pending, blocker: None, ..was });
+            let now = match self.place(pod, &was, &mut step.wake) {
+                Some(now) => now,
+                None if room > 0 && !self.is_held => {
+                    room -= 1;
+                    let now = was.removing(self.action(pod, &mut None));
+                    step.removals.push(self.order(pod, now.attempts));
+                    now
                 }
-            }
+                None => PodProgress { state: PodState::Pending, blocker: None, ..was },
+            };
+            step.progress.push(now);
         }
         step.progress.extend(self.gone());
         step.outlook = self.outlook(&step);
         step
     }
 
+    /// When the drain must be over, unless that has passed.
+    fn end(&self) -> Option<Timestamp> {
+        let overtime = if self.policy.at_deadline == AtDeadline::Delete { OVERTIME } else { SignedDuration::ZERO };
+        let end = self.deadline?.saturating_add(overtime).unwrap_or(Timestamp::MAX);
+        Some(end).filter(|end| *end > self.now)
+    }
+
     /// Where a pod is; `None` if it can be removed now.
     fn place(&self, pod: &PodPlan, was: &PodProgress, wake: &mut Option<Timestamp>) -> Option<PodProgress> {
-        let at = |state, blocker| Some(PodProgress { state, blocker, next_attempt: None, ..was.clone() });
+        let action = self.action(pod, wake);
+        let at = |state, blocker| {
+            let (action, next_attempt, was_refused) = (Some(action), None, false);
+            Some(PodProgress { state, blocker, action, next_attempt, was_refused, ..was.clone() })
+        };
         if self.in_flight.contains(&was.pod.uid) {
             return Some(was.clone());
         }
@@ -108,12 +127,16 @@ impl Situation<'_> {
         {
             return at(PodState::Terminating, Some(self.ending(pod, terminating.grace_until, wake)));
         }
-        match self.action(pod, wake) {
-            Action::Skip => at(PodState::Kept, None),
+        match action {
+            Action::Skip => at(PodState::Skipped, None),
             Action::Refuse => {
                 let reasons = pod.verdict.findings.iter().filter(|finding| finding.effect == super::Effect::Refuse);
                 let message = reasons.map(|finding| finding.reason.to_string()).collect::<Vec<_>>().join("; ");
-                at(PodState::Blocked, Some(Blocker::Refused { message }))
+                at(PodState::Blocked, Some(Blocker::refused(&message)))
+            }
+            _ if self.is_to_be_seen(was) => {
+                *wake = was.next_attempt.map_or(*wake, |next| earlier(*wake, next));
+                Some(was.clone())
             }
             _ if self.pods_before(pod) > 0 => {
                 at(PodState::Pending, Some(Blocker::EarlierTurn { pods: self.pods_before(pod) }))
@@ -134,16 +157,26 @@ impl Situation<'_> {
         let budgets = Blocker::of_budgets(&pod.budgets.verdict, &pod.budgets.covering);
         let budgets = budgets.filter(|_| action == Action::Evict);
         let next = match &budgets {
+            // It is asked for in another way than was refused.
+            None if was.action.is_some_and(|before| before != action) => None,
+            None if was.was_refused => was.next_attempt,
             // Its budgets have opened.
-            None if was.blocker.as_ref().is_some_and(Blocker::is_foreseen) => None,
-            None => was.next_attempt,
+            None => None,
             // Kubernetes' word counts, not ours: it is asked from time to time.
             Some(_) => was.next_attempt.or_else(|| self.now.checked_add(PROBE).ok()),
         };
         let next = next.filter(|next| *next > self.now)?;
         *wake = earlier(*wake, next);
+        let was_refused = budgets.is_none();
+        let (state, action) = (PodState::Blocked, Some(action));
         let blocker = budgets.or_else(|| was.blocker.clone());
-        Some(PodProgress { state: PodState::Blocked, blocker, next_attempt: Some(next), ..was.clone() })
+        Some(PodProgress { state, action, blocker, next_attempt: Some(next), was_refused, ..was.clone() })
+    }
+
+    /// Whether Kubernetes has said of a pod that it is on its way out or gone, and what is seen of the cluster is still behind.
+    fn is_to_be_seen(&self, was: &PodProgress) -> bool {
+        matches!(was.state, PodState::Removed | PodState::Terminating | PodState::Gone)
+            && was.next_attempt.is_some_and(|next| next > self.now)
     }
 
     /// What keeps a pod that is ending.
@@ -175,7 +208,7 @@ impl Situation<'_> {
     }
 
     /// How a pod is removed.
-    fn order(&self, pod: &PodPlan) -> RemovalOrder {
+    fn order(&self, pod: &PodPlan, attempt: u32) -> RemovalOrder {
         let action = self.action(pod, &mut None);
         let removal = if action == Action::Delete { Removal::Delete } else { Removal::Evict };
         let is_late = self.cutoff(pod).is_some_and(|cutoff| self.now >= cutoff);
@@ -185,7 +218,7 @@ impl Situation<'_> {
             Some(left) if is_late => Some(pod.grace_seconds.min(left).max(1)),
             _ => self.policy.grace_period_seconds.map(u64::from),
         };
-        RemovalOrder { pod: pod.facts.reference.clone(), removal, grace_seconds }
+        RemovalOrder { pod: pod.facts.reference.clone(), removal, grace_seconds, attempt }
     }
 
     /// How many pods go before this one.
@@ -195,12 +228,15 @@ impl Situation<'_> {
     }
 
     /// How many more pods may be on their way out.
-    fn room(&self) -> usize {
-        let Some(most) = self.policy.parallelism else { return usize::MAX };
-        let is_going =
-            |pod: &&PodPlan| pod.facts.terminating.is_some() || self.in_flight.contains(&pod.facts.reference.uid);
+    fn room(&self, before: &BTreeMap<&str, &PodProgress>) -> usize {
+        let Some(most) = self.policy.parallelism else { return self.room };
+        let is_going = |pod: &&PodPlan| {
+            let uid = pod.facts.reference.uid.as_str();
+            let is_accepted = before.get(uid).is_some_and(|was| self.is_to_be_seen(was));
+            pod.facts.terminating.is_some() || is_accepted || self.in_flight.contains(uid)
+        };
         let going = self.plan.pods.iter().filter(is_going).count();
-        usize::try_from(most.get()).unwrap_or(usize::MAX).saturating_sub(going)
+        usize::try_from(most.get()).unwrap_or(usize::MAX).saturating_sub(going).min(self.room)
     }
 
     /// The pods that are not on the node any more.
@@ -212,12 +248,11 @@ impl Situation<'_> {
     }
 
     fn outlook(&self, step: &Step) -> Outlook {
-        let mut left =
-            step.progress.iter().filter(|pod| !matches!(pod.state, PodState::Gone | PodState::Kept)).peekable();
+        let mut left = step.progress.iter().filter(|pod| !pod.state.is_done()).peekable();
         if left.peek().is_none() {
             return Outlook::Empty;
         }
-        if self.deadline.is_some_and(|deadline| self.now >= deadline) && self.policy.at_deadline == AtDeadline::Fail {
+        if self.deadline.is_some() && self.end().is_none() {
             return Outlook::Late;
         }
         let waits_for_others = |pod: &PodProgress| matches!(pod.blocker, Some(Blocker::EarlierTurn { .. }));

@@ -1,17 +1,17 @@
 //! Carries operations out: on the one server that holds the lease, for as long as it holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::NodeOperation;
-use super::drainer::Drainer;
+use super::drainer::carry_out;
+use super::{NodeOperation, queue};
 use crate::cluster::Cluster;
 use crate::cluster::lease::{LeaseTiming, Term};
-use crate::cluster::observe::View;
 
 /// The lease of whoever carries operations out.
 const LEASE: &str = "nodeward-operations";
@@ -51,10 +51,12 @@ impl Executor {
         let mut operations = self.cluster.operations().view();
         let mut running = Running::default();
         loop {
-            for operation in operations.all() {
-                if !operation.status.as_ref().is_some_and(|status| status.state.is_final()) {
-                    running.begin(&operation, || self.drainer(&operation, &operations, term, holder));
-                }
+            let known = operations.all();
+            running.forget_ended(&known);
+            for operation in queue::next(&known, &running.names) {
+                let name = operation.name_any();
+                let (cluster, view, term) = (self.cluster.clone(), operations.clone(), term.clone());
+                running.begin(name.clone(), carry_out(cluster, name, view, term, holder.to_owned()));
             }
             tokio::select! {
                 () = term.lost() => return,
@@ -63,50 +65,62 @@ impl Executor {
             }
         }
     }
-
-    fn drainer(
-        &self,
-        operation: &NodeOperation,
-        operations: &View<NodeOperation>,
-        term: &Term,
-        holder: &str,
-    ) -> Drainer {
-        Drainer::new(self.cluster.clone(), operation.clone(), operations.clone(), term.clone(), holder.to_owned())
-    }
 }
 
 /// The operations that are being carried out here.
 #[derive(Default)]
 struct Running {
-    tasks: JoinSet<String>,
-    names: BTreeMap<String, ()>,
+    tasks: JoinSet<bool>,
+    /// The names of the operations, by the tasks that carry them out.
+    by_task: HashMap<task::Id, String>,
+    /// Their names, and those of operations that have ended though it is not seen yet.
+    names: BTreeSet<String>,
+    ended: BTreeSet<String>,
 }
 
 impl Running {
-    fn begin(&mut self, operation: &NodeOperation, drainer: impl FnOnce() -> Drainer) {
-        let name = operation.name_any();
-        if self.names.insert(name.clone(), ()).is_some() {
-            return;
-        }
-        let drainer = drainer();
-        self.tasks.spawn(async move {
-            if let Err(error) = Box::pin(drainer.run()).await {
-                tracing::warn!(%error, operation = name, "an operation can't go on for now");
-                tokio::time::sleep(REST).await;
-            }
-            name
+    fn begin(&mut self, name: String, work: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.names.insert(name.clone());
+        let operation = name.clone();
+        let task = self.tasks.spawn(async move {
+            let Err(error) = Box::pin(work).await else { return true };
+            tracing::warn!(%error, operation, "an operation can't go on for now");
+            tokio::time::sleep(REST).await;
+            false
         });
+        self.by_task.insert(task.id(), name);
     }
 
     /// Waits until one has ended, or forever if there is none.
     async fn one_ended(&mut self) {
-        match self.tasks.join_next().await {
-            Some(Ok(name)) => {
-                self.names.remove(&name);
+        let (task, has_ended) = match self.tasks.join_next_with_id().await {
+            Some(Ok((task, has_ended))) => (task, has_ended),
+            Some(Err(error)) => {
+                tracing::error!(%error, "what carries an operation out has panicked; it is taken up again");
+                tokio::time::sleep(REST).await;
+                (error.id(), false)
             }
-            // A task that panicked is not taken up again in this term.
-            Some(Err(_)) => {}
-            None => std::future::pending().await,
+            None => return std::future::pending().await,
+        };
+        let Some(name) = self.by_task.remove(&task) else { return };
+        if has_ended {
+            self.ended.insert(name);
+        } else {
+            self.names.remove(&name);
         }
+    }
+
+    /// Forgets those that have ended, once that is seen: what a watch has brought may be behind what is known here.
+    fn forget_ended(&mut self, known: &[Arc<NodeOperation>]) {
+        let open: BTreeSet<String> =
+            known.iter().filter(|one| !queue::has_ended(one)).map(|one| one.name_any()).collect();
+        let (names, ended) = (&mut self.names, &mut self.ended);
+        ended.retain(|name| {
+            let is_open = open.contains(name);
+            if !is_open {
+                names.remove(name);
+            }
+            is_open
+        });
     }
 }

@@ -5,10 +5,17 @@
 //! All else is derived from the cluster as it is: a server that takes an operation over needs nothing that another one
 //! knew.
 
+mod cordon;
 mod drainer;
+mod ending;
 mod executor;
+mod happening;
+mod journal;
 mod options;
+mod queue;
 mod record;
+mod removals;
+mod sight;
 mod status;
 
 pub use executor::Executor;

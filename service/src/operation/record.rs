@@ -102,6 +102,12 @@ pub struct Cancel {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
+    /// Whether the operation is to take its claim on the node's cordon back. Otherwise the node stays cordoned.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub release_cordon: bool,
+    /// Why, in their words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// How far an operation has come.
@@ -241,6 +247,10 @@ impl Requester {
         let details = Details { uid: self.uid.clone(), extra: self.extra.clone() };
         Caller::User(Principal { username, groups, details, credential, expires: None }.into())
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An object that only nodeward looks into.

@@ -1,10 +1,12 @@
 //! How the status of an operation changes. Each change that somebody who follows it would want to know of gets a number of its
 //! own, higher than all before it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{CordonState, OperationStatus, State};
-use crate::drain::PodProgress;
+use crate::drain::{PodProgress, PodState};
 
 impl OperationStatus {
     /// Takes in how far the operation has come. Whether that is news.
@@ -37,9 +39,10 @@ impl OperationStatus {
     /// Takes in where the pods are: all of them. Whether any of that is news.
     pub fn set_progress(&mut self, progress: Vec<PodProgress>, now: Timestamp) -> bool {
         let before = std::mem::take(&mut self.pods);
+        let before: BTreeMap<&str, &PodProgress> = before.iter().map(|was| (was.pod.uid.as_str(), was)).collect();
         let mut is_news = false;
         for mut pod in progress {
-            let was = before.iter().find(|was| was.pod.uid == pod.pod.uid);
+            let was = before.get(pod.pod.uid.as_str()).copied();
             if was.is_none_or(|was| was.state != pod.state) {
                 pod.since = Some(now);
             }
@@ -52,6 +55,22 @@ impl OperationStatus {
         is_news
     }
 
+    /// Takes in that the operation has ended so. What is left of the pods is left for good, and the cordon stays unless it was
+    /// taken back before.
+    pub fn end(&mut self, state: State, message: impl Into<String>, now: Timestamp) {
+        let is_left = |pod: &PodProgress| state != State::Succeeded && !pod.state.is_done();
+        let pods = self.pods.iter().map(|pod| match is_left(pod) {
+            true => PodProgress { state: PodState::Failed, next_attempt: None, ..pod.clone() },
+            false => pod.clone(),
+        });
+        let pods = pods.collect();
+        self.set_progress(pods, now);
+        if self.cordon.state == CordonState::Own {
+            self.set_cordon(CordonState::Left, "", now);
+        }
+        self.enter(state, message, now);
+    }
+
     fn next(&mut self) -> i64 {
         self.sequence += 1;
         self.sequence
@@ -61,7 +80,6 @@ impl OperationStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drain::PodState;
     use crate::pod::PodReference;
 
     fn at(second: i64) -> Timestamp {

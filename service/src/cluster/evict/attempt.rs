@@ -42,6 +42,7 @@ impl Attempt<'_> {
             Ok(true) => Ok(()),
             Ok(false) => Err(RemovalRefused::Forbidden {
                 message: Error::AccessDenied { permission: permission.to_string() }.to_string(),
+                admission: String::new(),
             }),
             Err(error) => Err(not_answered(error)),
         }
@@ -82,6 +83,9 @@ impl Attempt<'_> {
         let mut request = request::of(self.removal).map_err(failed)?;
         if let Some(user) = self.writes_as.impersonated(&self.removal.caller) {
             impersonate(user, &mut request).map_err(failed)?;
+        }
+        if self.remover.term.as_ref().is_some_and(|term| !term.is_valid()) {
+            return Err(unavailable("the term within which it was to be sent is over".to_owned()));
         }
         let response = self.remover.client.send(request).await.map_err(failed)?;
         if response.status().is_success() {

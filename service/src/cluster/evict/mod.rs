@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use self::attempt::Attempt;
 use super::Reviews;
+use super::lease::Term;
 use super::write_as::Impersonation;
 use crate::caller::Caller;
 use crate::telemetry::with_audit_id;
@@ -70,11 +71,18 @@ pub struct Remover {
     client: Client,
     reviews: Reviews,
     impersonation: Impersonation,
+    /// The term within which alone anything is sent, if there is one.
+    term: Option<Term>,
 }
 
 impl Remover {
     pub(super) fn new(client: Client, reviews: Reviews, impersonation: Impersonation) -> Self {
-        Self { client, reviews, impersonation }
+        Self { client, reviews, impersonation, term: None }
+    }
+
+    /// The same, but it sends nothing once this term is over: that is looked at right before each removal is sent.
+    pub fn within(&self, term: Term) -> Self {
+        Self { term: Some(term), ..self.clone() }
     }
 
     /// Tries once to remove a pod. After success it is on its way out (or would be, after a dry run), but not gone.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use crate::cluster::fault;
+
 /// The cause that tells a budget's 429 from one that asks to slow down (policy/v1 `DisruptionBudgetCause`).
 const BUDGET_CAUSE: &str = "DisruptionBudget";
 
@@ -58,11 +60,13 @@ pub enum RemovalRefused {
     /// Its namespace is being deleted, where nothing can be created, not even an eviction. The pod will be deleted with it.
     #[error("the pod's namespace is being deleted")]
     NamespaceTerminating,
-    /// The caller may not do it, or a policy or webhook does not admit it. They can't be told apart without reading the text.
+    /// The caller may not do it, or a policy or webhook does not admit it.
     #[error("Kubernetes refused it: {message}")]
     Forbidden {
         /// Kubernetes' words.
         message: String,
+        /// The webhook or policy, if it was one.
+        admission: String,
     },
     /// Kubernetes could not be reached or failed. Whether the pod was removed is not known.
     #[error("Kubernetes can't be reached: {detail}")]
@@ -85,18 +89,23 @@ pub(super) fn meaning(status: &Status, retry_after: Option<Duration>) -> Removal
             Some(budget) => {
                 RemovalRefused::Budget { message: status.message.clone(), budget: Some(budget), retry_after }
             }
-            None => RemovalRefused::Forbidden { message: status.message.clone() },
+            None => forbidden(status),
         },
         // The server's own credentials, which a rotation may have just ended; callers have nothing to do with them.
         401 => unavailable(format!("it does not accept the server's credentials: {}", status.message)),
         // Policies and webhooks refuse with any code.
-        400..500 => RemovalRefused::Forbidden { message: status.message.clone() },
+        400..500 => forbidden(status),
         _ => unavailable(status.message.clone()),
     }
 }
 
 pub(super) fn unavailable(detail: String) -> RemovalRefused {
     RemovalRefused::Unavailable { detail }
+}
+
+fn forbidden(status: &Status) -> RemovalRefused {
+    let admission = fault::admission(&status.message).unwrap_or_default().to_owned();
+    RemovalRefused::Forbidden { message: status.message.clone(), admission }
 }
 
 fn has_cause(status: &Status, reason: &str) -> bool {

@@ -33,18 +33,25 @@ pub(in crate::cluster) struct Whole<K> {
     api: Api<K>,
     /// Only those with these fields.
     fields: Option<String>,
+    /// Only those with these labels.
+    labels: Option<String>,
     /// Drops what need not be kept of an object, as it comes.
     drop_unread: fn(&mut K),
 }
 
 impl<K> Whole<K> {
     pub fn new(api: Api<K>) -> Self {
-        Self { api, fields: None, drop_unread: |_| {} }
+        Self { api, fields: None, labels: None, drop_unread: |_| {} }
     }
 
     /// Only those with these fields.
     pub fn with_fields(self, fields: String) -> Self {
         Self { fields: Some(fields), ..self }
+    }
+
+    /// Only those with these labels.
+    pub fn with_labels(self, labels: String) -> Self {
+        Self { labels: Some(labels), ..self }
     }
 
     /// Drops what need not be kept of an object, as it comes: a page of a long list need not wait for the others.
@@ -60,14 +67,15 @@ where
     type Object = K;
 
     async fn list(&self, page: ListParams) -> kube::Result<ObjectList<K>> {
-        let page = ListParams { field_selector: self.fields.clone(), ..page };
+        let page = ListParams { field_selector: self.fields.clone(), label_selector: self.labels.clone(), ..page };
         let mut list = self.api.list(&page).await?;
         list.items.iter_mut().for_each(self.drop_unread);
         Ok(list)
     }
 
     async fn watch(&self, params: WatchParams, version: &str) -> kube::Result<Events<K>> {
-        let params = WatchParams { field_selector: self.fields.clone(), ..params };
+        let (field_selector, label_selector) = (self.fields.clone(), self.labels.clone());
+        let params = WatchParams { field_selector, label_selector, ..params };
         let drop_unread = self.drop_unread;
         let events = self.api.watch(&params, version).await?;
         Ok(events.map_ok(move |event| without_unread(event, drop_unread)).boxed())

@@ -4,9 +4,11 @@
 //! (`evict`); what a plan is made from is read at once (`read`). It promises:
 //!
 //! - a view holds what a watch has brought. The watch goes on after whatever befalls it, and a view says how old it is,
-//! - budgets, namespaces and DaemonSets are watched once, however many drains there are, and only while there are any,
+//! - budgets, namespaces and DaemonSets are watched once, however many drains there are, and only while there are any; so are
+//!   the pods that a budget counts on, while it keeps a pod,
 //! - what drains do not read of an object is not kept.
 
+mod counted;
 mod keep;
 mod objects;
 mod read;
@@ -24,6 +26,7 @@ use kube::{Api, Client, Resource};
 
 use super::feed::{Metadata, Whole};
 
+pub use counted::Counted;
 pub use keep::Keep;
 pub use read::ClusterState;
 pub(in crate::cluster) use view::Shared;
@@ -39,6 +42,8 @@ pub struct Observer {
     budgets: Shared<Whole<PodDisruptionBudget>>,
     namespaces: Shared<Metadata<Namespace>>,
     daemon_sets: Shared<Metadata<DaemonSet>>,
+    /// Pods that budgets count on.
+    counted: counted::Watches,
 }
 
 /// All that the drain of one node depends on.
@@ -60,6 +65,7 @@ impl Observer {
             budgets: Shared::new(whole(&client), "poddisruptionbudgets"),
             namespaces: Shared::new(metadata(&client), "namespaces"),
             daemon_sets: Shared::new(metadata(&client), "daemonsets"),
+            counted: counted::Watches::default(),
             client,
         }
     }

@@ -114,6 +114,11 @@ where
         Self { source, kind, running: Arc::default() }
     }
 
+    /// Whether anybody holds a view.
+    pub fn is_running(&self) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+    }
+
     /// A view. It must be called within a tokio runtime, which must last as long as all views.
     pub fn view(&self) -> View<S::Object> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

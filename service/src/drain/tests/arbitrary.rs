@@ -193,6 +193,7 @@ pub(super) fn policy() -> impl Strategy<Value = DrainPolicy> {
         duration(),
         select(vec![AtDeadline::Fail, AtDeadline::Delete]),
         select(vec![UnreachableNode::Wait, UnreachableNode::LeaveTerminating]),
+        select(vec![OnUncordon::CordonAgain, OnUncordon::Pause, OnUncordon::Cancel]),
     );
     let rest = (selector(), vec(rule(), 0..3), of(1..5_u32), any::<bool>());
     (pods, times, rest).prop_map(|(pods, times, (pod_selector, rules, parallelism, overrides))| {
@@ -210,6 +211,7 @@ pub(super) fn policy() -> impl Strategy<Value = DrainPolicy> {
             leave_terminating_after: times.2,
             at_deadline: times.3,
             unreachable_node: times.4,
+            on_uncordon: times.5,
             pod_selector,
             rules,
             parallelism: parallelism.and_then(NonZeroU32::new),

@@ -26,7 +26,7 @@ fn it_is_the_same_in_every_version_that_has_this_form() {
         r#"{"form":"nodeward drain plan 1","node_uid":"uid-node","policy":{"unmanagedPods":"Refuse","#,
         r#""daemonSetPods":"Leave","orphanedDaemonSetPods":"Refuse","emptyDirData":"Refuse","removal":"Evict","#,
         r#""budgetOverrides":[],"podSelector":"","atDeadline":"Fail","ordering":"ByTier","rules":[],"#,
-        r#""unreachableNode":"Wait"},"pods":[]}"#
+        r#""unreachableNode":"Wait","onUncordon":"CordonAgain"},"pods":[]}"#
     );
     use sha2::{Digest, Sha256};
     let expected: String = Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect();

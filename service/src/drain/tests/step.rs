@@ -38,6 +38,7 @@ impl Drain {
             policy: &self.policy,
             progress: &self.progress,
             in_flight: &self.in_flight,
+            room: usize::MAX,
             deadline: self.deadline,
             is_held: false,
             now: self.now,
@@ -126,7 +127,7 @@ fn what_kubernetes_refuses_is_tried_again_ever_later() {
     let mut waits = Vec::new();
     for _ in 0..6 {
         assert_eq!(removed(&drain.step(&cluster)), ["web-1"]);
-        drain.refused("web-1", Blocker::denied("no"));
+        drain.refused("web-1", Blocker::denied("no", ""));
         let step = drain.step(&cluster);
         assert_eq!((removed(&step).len(), step.outlook), (0, Outlook::Blocked));
         waits.push(step.wake.unwrap().duration_since(drain.now).as_secs());

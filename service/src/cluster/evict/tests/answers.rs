@@ -124,7 +124,11 @@ async fn a_namespace_that_is_being_deleted_is_known_by_its_cause() {
 #[tokio::test]
 async fn whatever_else_is_refused_keeps_the_words_of_kubernetes() {
     for (code, reason) in [(403, "Forbidden"), (400, "BadRequest"), (422, "Invalid")] {
-        assert_eq!(meaning(code, reason, Value::Null).await, RemovalRefused::Forbidden { message: words() }, "{code}");
+        assert_eq!(
+            meaning(code, reason, Value::Null).await,
+            RemovalRefused::Forbidden { message: words(), admission: String::new() },
+            "{code}"
+        );
     }
 }
 
@@ -147,7 +151,7 @@ async fn what_happened_to_the_pod_at_the_same_time_is_looked_up() {
         (409, Some(terminating(30)), RemovalRefused::Terminating),
         (409, Some(pod()), RemovalRefused::Unavailable { detail: words() }),
         // A webhook may refuse with any code.
-        (404, Some(pod()), RemovalRefused::Forbidden { message: words() }),
+        (404, Some(pod()), RemovalRefused::Forbidden { message: words(), admission: String::new() }),
     ] {
         let apiserver = Apiserver::answering(code, &status(code, "", Value::Null)).with_pods([Some(pod()), now]);
         assert_eq!(apiserver.refusal().await, expected, "{code}");

@@ -34,7 +34,7 @@ async fn in_the_servers_name_nothing_is_done_for_who_may_not() {
     let apiserver = Apiserver { is_allowed: false, ..Apiserver::granting() };
     let refused = apiserver.remove_as(WriteAs::Server, &eviction()).await.unwrap_err();
     let message = "the caller may not create pods/eviction".to_owned();
-    assert_eq!(refused, RemovalRefused::Forbidden { message });
+    assert_eq!(refused, RemovalRefused::Forbidden { message, admission: String::new() });
     assert_eq!(apiserver.seen().len(), 1);
 }
 

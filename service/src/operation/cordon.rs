@@ -1,0 +1,221 @@
+//! The cordon of a drain: it is made before anything is removed, guarded while the drain lasts, and left or taken back at its
+//! end.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::ResourceExt as _;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::happening::{Happening, Trail};
+use super::journal::{Journal, deadline, patiently};
+use super::{CordonState, NodeIdentity};
+use crate::caller::{Caller, Permission};
+use crate::cluster::Cluster;
+use crate::cluster::lease::Term;
+use crate::cluster::mutate::{Changed, Mutation, Subresource};
+use crate::error::Error;
+use crate::node::claim::{self, Claim, ClaimError};
+
+/// Those who change nodes all the time, and never whether they are schedulable.
+const NEVER: [&str; 4] = ["kubelet", "kube-controller-manager", "cloud-controller-manager", "node-problem-detector"];
+
+/// The cordon of one drain.
+pub(super) struct Cordoner {
+    cluster: Cluster,
+    term: Term,
+    trail: Trail,
+    node: NodeIdentity,
+    /// Whose claim it is: the operation's.
+    owner: String,
+    caller: Caller,
+    reason: String,
+}
+
+/// That the node is cordoned.
+pub(super) struct Cordoned {
+    /// Whose it is: `Foreign` if somebody had cordoned it before.
+    pub state: CordonState,
+    /// Who that was, as far as the node says.
+    pub manager: String,
+    /// The node's version since then: what was seen of it before does not count.
+    pub version: u64,
+}
+
+impl Cordoner {
+    /// The cordon of the drain that this journal is of.
+    pub fn new(cluster: Cluster, term: Term, journal: &Journal) -> Self {
+        let spec = journal.spec();
+        Self {
+            cluster,
+            term,
+            trail: journal.trail().clone(),
+            node: spec.node.clone(),
+            owner: format!("operations/{}", journal.name()),
+            caller: spec.requester.caller(),
+            reason: spec.reason.clone(),
+        }
+    }
+
+    /// Cordons the node in the requester's name, after having asked Kubernetes whether they (still) may.
+    ///
+    /// # Errors
+    /// What keeps it from being cordoned, if it does not pass with time; that the term is over.
+    pub async fn cordon(&self) -> anyhow::Result<Cordoned> {
+        self.require_right().await?;
+        let before = patiently(&self.term, |deadline| self.cluster.get(&self.node.name, deadline)).await?;
+        let claim = Claim {
+            owner: self.owner.clone(),
+            reason: self.reason.clone(),
+            since: Timestamp::now().round(jiff::Unit::Second).ok(),
+            operation: self.owner.clone(),
+            ..Claim::default()
+        };
+        let after = self.change(&|node| claim::cordon(node, claim.clone())).await?.node;
+        let is_foreign = claim::claims(&before).iter().any(|held| held.owner != self.owner);
+        Ok(Cordoned {
+            state: if is_foreign { CordonState::Foreign } else { CordonState::Own },
+            manager: if is_foreign { owner_of_cordon(&before) } else { String::new() },
+            version: after.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    /// Takes the drain's claim back, and no other. Whether the node is schedulable then.
+    ///
+    /// # Errors
+    /// As for [`cordon`](Self::cordon).
+    pub async fn release(&self) -> anyhow::Result<bool> {
+        let uncordon = |node: &Node| match claim::uncordon(node, &self.owner, false) {
+            // There is none any more, and the cordon is that of others.
+            Err(ClaimError::OfOthers(_)) => Ok(None),
+            planned => planned,
+        };
+        let after = self.change(&uncordon).await?.node;
+        Ok(!is_cordoned(&after))
+    }
+
+    /// Whether somebody has made the node schedulable, and who, as far as the node says. It is looked at now: what was seen of
+    /// it may be behind.
+    pub async fn lifted(&self) -> anyhow::Result<Option<String>> {
+        let read = |deadline| self.cluster.get(&self.node.name, deadline);
+        let node = patiently(&self.term, read).await?;
+        Ok((!is_cordoned(&node)).then(|| who_lifted(&node)))
+    }
+
+    /// Whether the node is gone, or another has its name.
+    ///
+    /// # Errors
+    /// The term is over, or it can't be read for a reason that does not pass.
+    pub async fn is_node_gone(&self) -> anyhow::Result<bool> {
+        let read = |deadline| async move {
+            match self.cluster.get(&self.node.name, deadline).await {
+                Err(Error::NotFound { .. }) => Ok(None),
+                node => node.map(Some),
+            }
+        };
+        let node = patiently(&self.term, read).await?;
+        Ok(node.is_none_or(|node| node.metadata.uid.as_ref() != Some(&self.node.uid)))
+    }
+
+    async fn change(
+        &self,
+        plan: &(dyn Fn(&Node) -> Result<Option<Value>, ClaimError> + Sync),
+    ) -> anyhow::Result<Changed> {
+        patiently(&self.term, |_| Box::pin(self.try_change(plan))).await
+    }
+
+    async fn try_change(
+        &self,
+        plan: &(dyn Fn(&Node) -> Result<Option<Value>, ClaimError> + Sync),
+    ) -> Result<Changed, Error> {
+        let name = &self.node.name;
+        let mutation = Mutation {
+            caller: self.caller.clone(),
+            writes_as: self.cluster.writes_as(),
+            method: "DrainNode",
+            request: None,
+            etag: None,
+            validate_only: false,
+            reason: self.reason.clone(),
+            audit_id: Uuid::new_v4(),
+            deadline: deadline(&self.term).map_err(|_| Error::ShuttingDown)?,
+        };
+        // It is asked right before each request, those included that are sent again.
+        let plan = |current: &Node| {
+            if !self.term.is_valid() {
+                return Err(Error::ShuttingDown);
+            }
+            if current.metadata.uid.as_ref() != Some(&self.node.uid) {
+                return Err(Error::NotFound { node: name.clone() });
+            }
+            plan(current).map_err(|refusal| Error::Claim { node: name.clone(), refusal })
+        };
+        let audit_id = mutation.audit_id;
+        self.trail.tell(Happening::CordonAsked { audit_id }).await?;
+        let answer = self.cluster.mutator().update(&mutation, name, Subresource::Main, plan).await;
+        self.trail.tell(Happening::CordonAnswered { audit_id, answer: &answer }).await?;
+        answer
+    }
+
+    /// Rights may have been taken away since it was asked for.
+    ///
+    /// # Errors
+    /// They were, or the term is over.
+    pub async fn require_right(&self) -> anyhow::Result<()> {
+        let Caller::User(user) = &self.caller else { return Ok(()) };
+        let name = self.node.name.clone();
+        let permission = Permission { verb: "patch", group: "", resource: "nodes", subresource: "", name };
+        let ask = |deadline| self.cluster.reviews().allows(user, &permission, deadline);
+        match patiently(&self.term, ask).await? {
+            true => Ok(()),
+            false => Err(Error::AccessDenied { permission: permission.to_string() }.into()),
+        }
+    }
+}
+
+/// Whether no further pod comes to the node.
+pub(super) fn is_cordoned(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false)
+}
+
+/// Who made the node unschedulable: the manager that owns the field.
+fn owner_of_cordon(node: &Node) -> String {
+    latest(node, |entry| owns(entry, &["f:spec", "f:unschedulable"])).unwrap_or_default()
+}
+
+/// Who made the node schedulable. Kubernetes keeps no entry of whoever only takes a field away, as `kubectl uncordon` does:
+/// then nobody is named. Whoever uncordons through nodeward takes the claims away too; anybody else who has written the
+/// node's spec or metadata later than the claims were written may have done it.
+fn who_lifted(node: &Node) -> String {
+    let annotations = node.metadata.annotations.as_ref();
+    if !annotations.is_some_and(|annotations| annotations.contains_key(claim::ANNOTATION)) {
+        return crate::cluster::mutate::FIELD_MANAGER.to_owned();
+    }
+    let claims = format!("f:{}", claim::ANNOTATION);
+    let entries = node.metadata.managed_fields.iter().flatten();
+    let claimed = entries.filter(|entry| owns(entry, &["f:metadata", "f:annotations", &claims]));
+    let since = claimed.filter_map(|entry| entry.time.as_ref().map(|time| time.0)).max();
+    latest(node, |entry| {
+        let manager = entry.manager.as_deref().unwrap_or_default();
+        let is_later = entry.time.as_ref().map(|time| time.0) >= since;
+        is_later && !NEVER.contains(&manager) && manager != crate::cluster::mutate::FIELD_MANAGER
+    })
+    .unwrap_or_default()
+}
+
+/// The manager of the latest of these entries that are not about the status.
+fn latest(node: &Node, is_meant: impl Fn(&ManagedFieldsEntry) -> bool) -> Option<String> {
+    let entries = node.metadata.managed_fields.iter().flatten();
+    let meant = entries.filter(|entry| entry.subresource.is_none() && is_meant(entry));
+    let ordered: BTreeSet<_> =
+        meant.map(|entry| (entry.time.as_ref().map(|time| time.0), entry.manager.clone())).collect();
+    ordered.into_iter().next_back().and_then(|(_, manager)| manager)
+}
+
+fn owns(entry: &ManagedFieldsEntry, path: &[&str]) -> bool {
+    let Some(fields) = &entry.fields_v1 else { return false };
+    path.iter().try_fold(&fields.0, |fields, key| fields.get(key)).is_some()
+}
