@@ -1,5 +1,7 @@
 //! A control plane where servers may be harmed, since none but those of one test carries operations out there.
 
+use std::path::Path;
+
 use nodeward_sandbox::{Sandbox, SandboxOptions};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -49,12 +51,11 @@ impl Ground {
     /// One with so many nodes to which pods can move.
     pub async fn start(spares: usize) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let policy = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
-            "{}-{}",
-            unique("audit-policy"),
-            std::process::id()
-        ));
-        std::fs::write(&policy, AUDIT_POLICY).unwrap();
+        // It must outlive the sandbox, whose apiserver may start again. It is always the same.
+        let policy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("drains-audit-policy.yaml");
+        let unfinished = policy.with_extension(format!("{}-{}", unique("unfinished"), std::process::id()));
+        std::fs::write(&unfinished, AUDIT_POLICY).unwrap();
+        std::fs::rename(&unfinished, &policy).unwrap();
         // The account must be whole: it is not rotated.
         let args = [format!("--audit-policy-file={}", policy.display()), "--audit-log-maxsize=1000".to_owned()];
         let options = SandboxOptions {
@@ -64,7 +65,6 @@ impl Ground {
             ..SandboxOptions::default()
         };
         let sandbox = Sandbox::start(options).await.unwrap();
-        std::fs::remove_file(policy).unwrap();
         Self { sandbox }
     }
 

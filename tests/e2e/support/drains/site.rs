@@ -128,7 +128,7 @@ impl Drain {
         assert_coherent(&versions);
         let status = versions.pop().unwrap();
         for pod in &status.pods {
-            let expected = if site.leaving.contains(&pod.pod.uid) { PodState::Gone } else { PodState::Kept };
+            let expected = if site.leaving.contains(&pod.pod.uid) { PodState::Gone } else { PodState::Skipped };
             assert_eq!(pod.state, expected, "{pod:#?}");
         }
         let node = Api::<Node>::all(site.client.clone()).get(&site.node).await.unwrap();

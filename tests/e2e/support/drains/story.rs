@@ -16,6 +16,9 @@ use tokio::time::{sleep, timeout};
 /// count the pod as gone that is not, for two minutes.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// How long a watch may say nothing.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// All versions of the status, from the first on.
 pub struct Story {
     /// The operation's name.
@@ -91,15 +94,16 @@ pub fn assert_coherent(versions: &[OperationStatus]) {
 }
 
 async fn follow(operations: Api<NodeOperation>, created: NodeOperation, sender: watch::Sender<Vec<OperationStatus>>) {
-    let params = WatchParams::default().fields(&format!("metadata.name={}", created.name_any()));
+    // Of a watch that an apiserver took when it was just starting, nothing may ever come: none lasts long.
+    let params = WatchParams::default().fields(&format!("metadata.name={}", created.name_any())).timeout(3);
     let (mut version, mut status) = (created.resource_version().unwrap(), created.status);
     loop {
-        let Ok(events) = operations.watch(&params, &version).await else {
+        let Ok(Ok(events)) = timeout(SILENCE, operations.watch(&params, &version)).await else {
             sleep(Duration::from_millis(50)).await;
             continue;
         };
         let mut events = pin!(events);
-        while let Ok(Some(event)) = events.try_next().await {
+        while let Ok(Ok(Some(event))) = timeout(SILENCE, events.try_next()).await {
             let (WatchEvent::Added(operation) | WatchEvent::Modified(operation)) = event else { continue };
             version = operation.resource_version().unwrap();
             if operation.status != status {
