@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use nodeward_api::FILE_DESCRIPTOR_SET;
 use nodeward_api::v1::audit_service_server::{self, AuditServiceServer};
+use nodeward_api::v1::drain_service_server::{self, DrainServiceServer};
 use nodeward_api::v1::node_service_server::{self, NodeServiceServer};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,8 @@ use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
 /// The names under which the health can be asked for: that of the server as a whole is empty.
-const HEALTH_OF: [&str; 3] = ["", node_service_server::SERVICE_NAME, audit_service_server::SERVICE_NAME];
+const HEALTH_OF: [&str; 4] =
+    ["", node_service_server::SERVICE_NAME, drain_service_server::SERVICE_NAME, audit_service_server::SERVICE_NAME];
 
 /// How messages may be compressed.
 const ENCODINGS: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
@@ -176,6 +178,8 @@ fn own_name(address: SocketAddr) -> String {
 }
 
 fn routes(rpc: NodeRpc, audit: AuditRpc, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
+    let drains = DrainServiceServer::new(rpc.clone()).max_decoding_message_size(LARGEST);
+    let drains = ENCODINGS.into_iter().fold(drains, |drains, one| drains.accept_compressed(one).send_compressed(one));
     let nodes = NodeServiceServer::new(rpc).max_decoding_message_size(LARGEST_WITH_NODE);
     let nodes = ENCODINGS.into_iter().fold(nodes, |nodes, one| nodes.accept_compressed(one).send_compressed(one));
     let audit = AuditServiceServer::new(audit).max_decoding_message_size(LARGEST);
@@ -183,6 +187,7 @@ fn routes(rpc: NodeRpc, audit: AuditRpc, health: HealthServer<impl Health>) -> a
     let health = health.max_decoding_message_size(LARGEST);
     let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
     Ok(Routes::new(nodes)
+        .add_service(drains)
         .add_service(audit)
         .add_service(EndsWithConnection(health))
         .add_service(EndsWithConnection(v1.max_decoding_message_size(LARGEST)))

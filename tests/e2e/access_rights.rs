@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::support::apiserver_log::{assert_made_in_the_name_of, change};
 use crate::support::guarded::guarded;
 use crate::support::raw::methods;
-use crate::support::requests::{AUDIT, PATCHES, READS};
+use crate::support::requests::{AUDIT, DRAINS, PATCHES, READS};
 use crate::support::somebody::Somebody;
 use crate::support::tokens::{NAMESPACE, token, username};
 use crate::support::{ErrorExt, assert_error, unique, world};
@@ -44,7 +44,7 @@ async fn everybody_may_call_what_their_role_lets_them_do() {
     let all: Vec<&str> = methods.iter().map(|method| method.name()).collect();
     let of_nodes: Vec<&str> = all.iter().copied().filter(|rpc| !AUDIT.contains(rpc)).collect();
     assert_may(&guarded.user(User::Admin).await, &node, &[&of_nodes]).await;
-    assert_may(&guarded.user(User::Operator).await, &node, &[&READS, &PATCHES]).await;
+    assert_may(&guarded.user(User::Operator).await, &node, &[&READS, &PATCHES, &DRAINS]).await;
     assert_may(&guarded.user(User::Viewer).await, &node, &[&READS]).await;
     assert_may(&guarded.user(User::Auditor).await, &node, &[&["GetNode"], &AUDIT]).await;
     assert_may(&guarded.with(ClientCertificate::of("stranger")).await, &node, &[]).await;
@@ -57,7 +57,7 @@ async fn a_service_account_may_call_what_its_role_lets_it_do() {
     let [account, other] = [(); 2].map(|()| unique("fleet"));
     let subject = Subject::service_account(NAMESPACE, &account);
     world().await.sandbox.bind(&subject, "nodeward-operator").await.unwrap();
-    assert_may(&guarded.with_token(&token(&account).await).await, &node, &[&READS, &PATCHES]).await;
+    assert_may(&guarded.with_token(&token(&account).await).await, &node, &[&READS, &PATCHES, &DRAINS]).await;
     assert_may(&guarded.with_token(&token(&other).await).await, &node, &[]).await;
 }
 

@@ -124,6 +124,9 @@ pub struct ResponseStatus {
     /// The fields that changed, as they are now: a merge patch.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub after: Value,
+    /// The operation that was begun, if the call began one: `operations/...`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub operation: String,
     /// What an outcome was concluded from that was unknown at first.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub evidence: String,

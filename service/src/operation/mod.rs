@@ -21,6 +21,6 @@ mod status;
 pub use executor::Executor;
 pub use options::OperationOptions;
 pub use record::{
-    Cancel, Cordon, CordonState, Drain, NodeIdentity, NodeOperation, OperationFailure, OperationSpec, OperationStatus,
-    Requester, State,
+    Cancel, Cordon, CordonState, Drain, NODE_UID_LABEL, NodeIdentity, NodeOperation, OperationFailure, OperationSpec,
+    OperationStatus, Requester, State,
 };

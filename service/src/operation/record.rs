@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::caller::{Caller, Credential, Details, Principal};
 use crate::drain::PodProgress;
 
+/// The label of an operation that holds the uid of the node that it is about.
+pub const NODE_UID_LABEL: &str = "nodeward.dev/node-uid";
+
 /// What is to be done. Written when it is asked for; only `cancel` is written later.
 #[derive(Clone, Debug, Default, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
 #[kube(

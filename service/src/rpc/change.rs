@@ -205,11 +205,11 @@ pub(super) async fn delete_collection(
 
 /// Who asks for which change.
 pub(super) struct Call {
-    session: Session,
+    pub(super) session: Session,
     pub(super) mutation: Mutation,
     /// The caller's place among the changes in progress, which a change keeps to its end.
-    permit: Option<CallPermit>,
-    audit: AuditCall,
+    pub(super) permit: Option<CallPermit>,
+    pub(super) audit: AuditCall,
 }
 
 /// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
@@ -298,7 +298,8 @@ impl Done for DeletedNodes {
     }
 }
 
-fn succeeded(outcome: Outcome) -> audit::Outcome {
+/// The outcome of a change that was not refused, without what it has changed.
+pub(super) fn succeeded(outcome: Outcome) -> audit::Outcome {
     audit::Outcome { code: "OK".to_owned(), outcome: outcome.as_str().to_owned(), ..audit::Outcome::default() }
 }
 
@@ -319,18 +320,18 @@ fn asked(common: &Common) -> audit::Asked {
 }
 
 /// The right that a change needs.
-struct Right<'a> {
-    session: &'a Session,
-    permission: Permission,
-    writes_as: WritesAs,
-    deadline: Instant,
-    permit: Option<CallPermit>,
-    audit: AuditCall,
+pub(super) struct Right<'a> {
+    pub(super) session: &'a Session,
+    pub(super) permission: Permission,
+    pub(super) writes_as: WritesAs,
+    pub(super) deadline: Instant,
+    pub(super) permit: Option<CallPermit>,
+    pub(super) audit: AuditCall,
 }
 
 /// Runs a change in a task of its own, if the caller has the right: it goes on if the client leaves, and the server waits
 /// for it when it stops.
-async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
+pub(super) async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
 where
     T: Done + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,

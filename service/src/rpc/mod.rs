@@ -5,6 +5,7 @@ mod change;
 mod complete;
 mod context;
 mod cordon;
+mod drain;
 mod node;
 mod patch;
 mod read;

@@ -92,6 +92,7 @@ changes! {
     "DeleteNodes" => DeleteNodesRequest, |_| "";
     "CordonNode" => CordonNodeRequest, |request| &request.name, etag;
     "UncordonNode" => UncordonNodeRequest, |request| &request.name, etag;
+    "DrainNode" => DrainNodeRequest, |request| &request.name, etag;
 }
 
 /// The mutation that a request asks for. All that is wrong with its common fields is added to `violations`.

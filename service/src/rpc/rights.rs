@@ -25,7 +25,12 @@ const fn status(rpc: &'static str, verb: &'static str) -> Right {
     Right { rpc, verb, group: "", resource: "nodes", subresource: "status" }
 }
 
-/// There is no such resource in Kubernetes: it is there to be named in RBAC.
+/// There are no such resources in Kubernetes: they are there to be named in RBAC.
+const fn node_drains(rpc: &'static str, verb: &'static str) -> Right {
+    Right { rpc, verb, group: "nodeward.dev", resource: "nodedrains", subresource: "" }
+}
+
+/// As these.
 const fn audit_records(rpc: &'static str, verb: &'static str) -> Right {
     Right { rpc, verb, group: "nodeward.dev", resource: "auditrecords", subresource: "" }
 }
@@ -45,6 +50,11 @@ pub(super) const DELETE_NODES_LIST: Right = nodes("DeleteNodes", "list");
 pub(super) const DELETE_NODES: Right = nodes("DeleteNodes", "delete");
 pub(super) const CORDON_NODE: Right = nodes("CordonNode", "patch");
 pub(super) const UNCORDON_NODE: Right = nodes("UncordonNode", "patch");
+/// It tells which pods the node has, and what covers them.
+pub(super) const PLAN_DRAIN: Right = node_drains("PlanDrain", "create");
+pub(super) const DRAIN_NODE: Right = node_drains("DrainNode", "create");
+/// A drain begins with a cordon.
+pub(super) const DRAIN_NODE_CORDONS: Right = nodes("DrainNode", "patch");
 pub(super) const LIST_AUDIT_RECORDS: Right = audit_records("ListAuditRecords", "list");
 pub(super) const STREAM_AUDIT_RECORDS: Right = audit_records("StreamAuditRecords", "watch");
 
@@ -70,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Right; 15] = [
+    const ALL: [Right; 18] = [
         GET_NODE,
         LIST_NODES,
         WATCH_NODES,
@@ -84,6 +94,9 @@ mod tests {
         DELETE_NODES,
         CORDON_NODE,
         UNCORDON_NODE,
+        PLAN_DRAIN,
+        DRAIN_NODE,
+        DRAIN_NODE_CORDONS,
         LIST_AUDIT_RECORDS,
         STREAM_AUDIT_RECORDS,
     ];
@@ -107,7 +120,8 @@ mod tests {
             let row = format!("| {rpc} | `{verb}` | `{resource}` |");
             assert!(document.contains(&row), "docs/security.md lacks {row}");
         }
-        let is_row = |line: &str| line.contains("| `nodes") || line.contains("| `auditrecords");
+        let is_row =
+            |line: &str| ["nodes", "nodedrains", "auditrecords"].iter().any(|it| line.contains(&format!("| `{it}")));
         assert_eq!(document.lines().filter(|line| is_row(line)).count(), ALL.len());
     }
 }

@@ -28,6 +28,8 @@ pub mod target;
 #[path = "../../support/tls.rs"]
 pub mod tls;
 pub mod tokens;
+#[path = "../../support/watchdog.rs"]
+mod watchdog;
 pub mod watcher;
 pub mod workload;
 mod world;

@@ -2,9 +2,10 @@
 
 use nodeward_api::v1::patch_node_request::PatchType;
 use nodeward_api::v1::{
-    AuditRecordFilter, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest,
-    ListAuditRecordsRequest, ListNodesRequest, Node, NodeSpec, NodeStatus, PatchNodeRequest, StreamAuditRecordsRequest,
-    UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
+    AuditRecordFilter, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, DrainNodeRequest,
+    GetNodeRequest, ListAuditRecordsRequest, ListNodesRequest, Node, NodeSpec, NodeStatus, PatchNodeRequest,
+    PlanDrainRequest, StreamAuditRecordsRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest,
+    WatchNodesRequest,
 };
 use prost::Message;
 
@@ -13,6 +14,9 @@ pub const READS: [&str; 3] = ["GetNode", "ListNodes", "WatchNodes"];
 
 /// The RPCs that are a patch of a node in Kubernetes.
 pub const PATCHES: [&str; 4] = ["UpdateNode", "PatchNode", "CordonNode", "UncordonNode"];
+
+/// The RPCs that empty nodes.
+pub const DRAINS: [&str; 2] = ["PlanDrain", "DrainNode"];
 
 /// The RPCs that read the audit log.
 pub const AUDIT: [&str; 2] = ["ListAuditRecords", "StreamAuditRecords"];
@@ -58,6 +62,8 @@ pub fn harmless(method: &str, node: &str) -> Vec<u8> {
         }
         "CordonNode" => CordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
         "UncordonNode" => UncordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
+        "PlanDrain" => PlanDrainRequest { name, ..Default::default() }.encode_to_vec(),
+        "DrainNode" => DrainNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
         "ListAuditRecords" => ListAuditRecordsRequest { page_size: 1, ..Default::default() }.encode_to_vec(),
         "StreamAuditRecords" => {
             let filter = Some(AuditRecordFilter { node: name, ..Default::default() });

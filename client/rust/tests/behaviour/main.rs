@@ -6,6 +6,10 @@ mod audit;
 mod cli;
 mod fake;
 mod list;
+#[path = "../../../../tests/support/nobody.rs"]
+mod nobody;
 mod retry;
 mod tls;
 mod watch;
+#[path = "../../../../tests/support/watchdog.rs"]
+mod watchdog;

@@ -68,7 +68,8 @@ fn outcome(status: ResponseStatus) -> v1::AuditOutcome {
         Ending::Failed => Outcome::Failed,
         Ending::Unknown => Outcome::Unknown,
     };
-    let ResponseStatus { code, reason, outcome: _, before, after, nodes, omitted_nodes, evidence } = status;
+    let ResponseStatus { code, reason, outcome: _, operation: _, before, after, nodes, omitted_nodes, evidence } =
+        status;
     v1::AuditOutcome {
         result: result.into(),
         code,

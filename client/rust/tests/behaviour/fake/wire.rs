@@ -19,6 +19,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tower::service_fn;
 
 use super::Fake;
+use crate::watchdog::watch;
 
 /// Connections in memory, which can be cut.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,7 @@ impl Network {
     }
 
     fn channel(&self, fake: &Fake) -> Channel {
+        watch();
         let (network, fake) = (self.clone(), fake.clone());
         let connector = service_fn(move |_| {
             let (network, fake) = (network.clone(), fake.clone());
@@ -109,6 +111,7 @@ async fn calm(mut wire: DuplexStream) -> std::io::Result<()> {
 
 /// Serves the fake on a port of its own, for as long as the runtime lives.
 pub fn serve(fake: &Fake) -> (Runtime, SocketAddr) {
+    watch();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
