@@ -90,6 +90,20 @@ pub enum Error {
         /// Its name, without `nodes/`.
         node: String,
     },
+    /// There is no such operation.
+    #[error("operation {operation:?} does not exist")]
+    OperationNotFound {
+        /// Its name, without `operations/`.
+        operation: String,
+    },
+    /// The operation has not ended, and so can't be deleted.
+    #[error("operation {operation:?} has not ended: it is {state}")]
+    OperationNotDone {
+        /// Its name, without `operations/`.
+        operation: String,
+        /// How far it has come, for example `RUNNING`.
+        state: &'static str,
+    },
     /// A node of that name exists.
     #[error("node {node:?} exists already")]
     AlreadyExists {
@@ -294,6 +308,9 @@ impl Error {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::LedgerFull { .. } => "REQUEST_LEDGER_FULL",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
+            Self::OperationNotFound { .. } => "OPERATION_NOT_FOUND",
+            Self::OperationNotDone { .. } => "OPERATION_NOT_DONE",
+            Self::OperationsUnavailable => "OPERATIONS_UNAVAILABLE",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",
             Self::Conflict { .. } => "CONFLICT",
@@ -308,7 +325,6 @@ impl Error {
             Self::DrainRefused { .. } => "DRAIN_REFUSED",
             Self::OperationInProgress { .. } => "OPERATION_IN_PROGRESS",
             Self::PlanChanged { .. } => "PLAN_CHANGED",
-            Self::OperationsUnavailable => "OPERATIONS_UNAVAILABLE",
             Self::Denied { .. } => "CLUSTER_DENIED",
             Self::ValidationUnsupported { .. } => "VALIDATION_UNSUPPORTED",
             Self::Throttled { .. } => "CLUSTER_THROTTLED",

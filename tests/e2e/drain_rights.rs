@@ -85,7 +85,7 @@ async fn an_operator_plans_and_drains_and_a_viewer_does_neither() {
 
     let operator = guarded().await.user(User::Operator).await;
     let mut plans = DrainServiceClient::with_interceptor(operator.channel.clone(), operator.says());
-    assert_eq!(plans.plan_drain(plan(&node)).await.unwrap().into_inner().pods.len(), 1);
+    assert_eq!(plans.plan_drain(plan(&node)).await.unwrap().into_inner().totals.unwrap().evict, 1);
     let operation = asks(&operator, drain(&node)).await.unwrap();
     ended(&operation).await;
     assert!(workload.pods().list(&Default::default()).await.unwrap().items.is_empty());

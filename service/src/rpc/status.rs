@@ -53,7 +53,7 @@ fn code(error: &Error) -> Code {
         | Error::Overloaded { .. }
         | Error::AuthenticationOverloaded { .. }
         | Error::LedgerFull { .. } => Code::ResourceExhausted,
-        Error::NotFound { .. } => Code::NotFound,
+        Error::NotFound { .. } | Error::OperationNotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
         | Error::Conflict { .. }
@@ -67,8 +67,9 @@ fn code(error: &Error) -> Code {
         | Error::Claim { .. }
         | Error::Denied { .. }
         | Error::DrainRefused { .. }
-        | Error::OperationsUnavailable
         | Error::NoAuditLog
+        | Error::OperationNotDone { .. }
+        | Error::OperationsUnavailable
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
         Error::AuditLogUnreadable { .. } => Code::DataLoss,
         Error::Throttled { .. }
@@ -107,6 +108,18 @@ fn details(error: &Error) -> ErrorDetails {
         }
         Error::NotFound { node } | Error::AlreadyExists { node } => {
             details.set_resource_info("nodeward.dev/Node", format!("nodes/{}", shorten(node, 253)), "", "");
+        }
+        Error::OperationNotFound { operation } => {
+            details.set_resource_info(
+                "nodeward.dev/Operation",
+                format!("operations/{}", shorten(operation, 253)),
+                "",
+                "",
+            );
+        }
+        Error::OperationNotDone { operation, state } => {
+            let (subject, description) = (format!("operations/{operation}"), format!("it is {state}"));
+            details.add_precondition_failure_violation(error.reason(), subject, description);
         }
         Error::ControllerOwnedTaint { key, advice, .. } => {
             details.add_precondition_failure_violation("CONTROLLER_OWNED_TAINT", shorten(key, 300), advice);
@@ -170,6 +183,10 @@ fn metadata(error: &Error) -> HashMap<String, String> {
     let pairs: Vec<(&str, String)> = match error {
         Error::NotFound { node } | Error::AlreadyExists { node } | Error::Conflict { node } => {
             vec![("node", node.clone())]
+        }
+        Error::OperationNotFound { operation } => vec![("operation", operation.clone())],
+        Error::OperationNotDone { operation, state } => {
+            vec![("operation", operation.clone()), ("state", (*state).to_owned())]
         }
         Error::AccessDenied { permission } => vec![("permission", permission.clone())],
         Error::RateLimited { user, class, limit, allowed, .. } => vec![
@@ -239,6 +256,8 @@ fn hint(error: &Error) -> &str {
         Error::Overloaded { .. } => "wait before you send it again, or ask another replica",
         Error::LedgerFull { .. } => "send it without a request id, if it may be carried out twice",
         Error::NotFound { .. } => "see whether the name is right",
+        Error::OperationNotFound { .. } => "list the operations",
+        Error::OperationNotDone { .. } => "wait for it, or cancel it",
         Error::AlreadyExists { .. } => "choose another name, or update the node",
         Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
         Error::Conflict { .. } => "send the request again",

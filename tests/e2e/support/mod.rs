@@ -15,6 +15,7 @@ pub mod http;
 pub mod http2;
 pub mod issuer;
 pub mod nodes;
+pub mod operations;
 pub mod process;
 pub mod proxy;
 pub mod raw;

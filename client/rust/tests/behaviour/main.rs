@@ -8,6 +8,7 @@ mod fake;
 mod list;
 #[path = "../../../../tests/support/nobody.rs"]
 mod nobody;
+mod operations;
 mod retry;
 mod tls;
 mod watch;

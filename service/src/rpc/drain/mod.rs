@@ -1,7 +1,6 @@
 //! DrainService: plans of drains, and drains, which are operations.
 
-mod answer;
-mod convert;
+pub(in crate::rpc) mod convert;
 mod node;
 mod plan;
 mod rights;

@@ -10,9 +10,10 @@ use uuid::{Builder, Uuid};
 
 use super::super::change::{Call, Right, begin, succeeded, to_the_end};
 use super::super::context::NodeRpc;
+use super::super::operation;
 use super::super::rights as of_rpc;
 use super::plan::Planned;
-use super::{answer, convert, rights};
+use super::{convert, rights};
 use crate::audit::{self, Done};
 use crate::cluster::mutate::{Mutation, Outcome};
 use crate::cluster::{Cluster, Stored};
@@ -45,7 +46,10 @@ pub(super) async fn drain(rpc: &NodeRpc, request: Request<v1::DrainNodeRequest>)
     let asked =
         Asked { cluster: rpc.cluster.clone(), operation: name_of(&mutation), mutation, name, policy, plan_hash };
     let begun = to_the_end(rpc, right, asked.carried_out()).await?;
-    Ok(Response::new(answer::operation(&begun.operation, begun.outcome == Outcome::Validated)?))
+    Ok(Response::new(match begun.outcome {
+        Outcome::Validated => operation::of_nothing_begun(&begun.operation),
+        _ => operation::operation_of(&begun.operation),
+    }))
 }
 
 /// The hash that the plan must have, if there is one.
@@ -77,7 +81,7 @@ struct Begun {
 impl Done for Begun {
     fn record(&self) -> (audit::Outcome, String) {
         let NodeOperation { metadata, spec, .. } = &self.operation;
-        let operation = metadata.name.as_ref().map(|name| answer::resource_name(name)).unwrap_or_default();
+        let operation = metadata.name.as_ref().map(|name| operation::resource_name(name)).unwrap_or_default();
         (audit::Outcome { operation, ..succeeded(self.outcome) }, spec.node.uid.clone())
     }
 }

@@ -20,6 +20,8 @@ fn all_errors() -> Vec<Error> {
         Error::Overloaded { class: "reads", limit: "calls", retry_after: SOON },
         Error::LedgerFull { user: text(), limit: "user", allowed: 1, retry_after: SOON },
         Error::NotFound { node: node.clone() },
+        Error::OperationNotFound { operation: text() },
+        Error::OperationNotDone { operation: text(), state: "RUNNING" },
         Error::AlreadyExists { node: node.clone() },
         Error::EtagMismatch { what, expected: text(), current: text() },
         Error::Conflict { node: node.clone() },

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
 use nodeward_client::api::audit_service_server::AuditServiceServer;
+use nodeward_client::api::drain_service_server::DrainServiceServer;
 use nodeward_client::api::node_service_server::NodeServiceServer;
+use nodeward_client::api::operation_service_server::OperationServiceServer;
+use nodeward_client::longrunning::operations_server::OperationsServer;
 use nodeward_client::{Client, ConnectOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
 use tokio::net::TcpListener;
@@ -82,7 +85,12 @@ impl Network {
 }
 
 fn router(fake: Fake) -> Router {
-    Server::builder().add_service(AuditServiceServer::new(fake.clone())).add_service(NodeServiceServer::new(fake))
+    Server::builder()
+        .add_service(AuditServiceServer::new(fake.clone()))
+        .add_service(DrainServiceServer::new(fake.clone()))
+        .add_service(OperationServiceServer::new(fake.clone()))
+        .add_service(OperationsServer::new(fake.clone()))
+        .add_service(NodeServiceServer::new(fake))
 }
 
 fn is_left(number: &AtomicUsize) -> bool {

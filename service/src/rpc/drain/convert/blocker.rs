@@ -36,7 +36,9 @@ fn kind(blocker: &Blocker) -> Kind {
         }
         Blocker::Throttled => Kind::Throttled(v1::Throttled {}),
         Blocker::NamespaceTerminating => Kind::NamespaceTerminating(v1::NamespaceTerminating {}),
-        Blocker::Denied { message } => Kind::Denied(v1::Denied { message: message.clone(), admission: String::new() }),
+        Blocker::Denied { message, admission } => {
+            Kind::Denied(v1::Denied { message: message.clone(), admission: admission.clone() })
+        }
         Blocker::GracePeriod { until } => Kind::GracePeriod(v1::GracePeriod { end_time: Some(timestamp(*until)) }),
         Blocker::Overdue { since, finalizers } => {
             Kind::Overdue(v1::Overdue { since_time: Some(timestamp(*since)), finalizers: finalizers.clone() })
@@ -122,8 +124,8 @@ mod tests {
             (Blocker::Throttled, Kind::Throttled(v1::Throttled {})),
             (Blocker::NamespaceTerminating, Kind::NamespaceTerminating(v1::NamespaceTerminating {})),
             (
-                Blocker::Denied { message: message() },
-                Kind::Denied(v1::Denied { message: message(), admission: String::new() }),
+                Blocker::Denied { message: message(), admission: "policy".into() },
+                Kind::Denied(v1::Denied { message: message(), admission: "policy".into() }),
             ),
             (
                 Blocker::GracePeriod { until: at },

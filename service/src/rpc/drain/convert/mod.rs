@@ -9,6 +9,7 @@ mod reason;
 
 pub(in crate::rpc) use blocker::blocker;
 pub(in crate::rpc) use plan::plan;
+pub(in crate::rpc) use pod::{action, pod_reference};
 pub(in crate::rpc) use policy::{parse_policy, policy};
 
 /// A number of the contract, which knows none without a sign.

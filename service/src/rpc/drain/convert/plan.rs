@@ -93,3 +93,7 @@ fn no_replacement(none: NoReplacement) -> &'static str {
         NoReplacement::Replaced => "it is going already, and its replacement has been made",
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
