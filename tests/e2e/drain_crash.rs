@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
-use crate::support::drains::{Ground, Replica, Site, seed, shared_ground, times};
+use crate::support::crash::{Ground, Replica, Site, seed, shared_ground, times};
 
 /// How often the drain of a site is written down: now and then once or twice more, as events come together or apart.
 const WRITES: usize = 14;

@@ -7,7 +7,7 @@ use nodeward_sandbox::Component;
 use nodeward_server::operation::State;
 use tokio::time::{sleep, timeout};
 
-use crate::support::drains::{Ended, Ground, Replica, Site, shared_ground, times};
+use crate::support::crash::{Ended, Ground, Replica, Site, shared_ground, times};
 
 /// How soon a drain goes on once it can.
 const SOON: Duration = Duration::from_secs(20);

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::support::drains::{
+use crate::support::crash::{
     Ground, Replica, Witness, asked, assert_coherent, deployment, drain, healthy, label, times,
 };
 use crate::support::workload::Workload;

@@ -52,7 +52,7 @@ impl Ground {
     pub async fn start(spares: usize) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // It must outlive the sandbox, whose apiserver may start again. It is always the same.
-        let policy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("drains-audit-policy.yaml");
+        let policy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash-audit-policy.yaml");
         let unfinished = policy.with_extension(format!("{}-{}", unique("unfinished"), std::process::id()));
         std::fs::write(&unfinished, AUDIT_POLICY).unwrap();
         std::fs::rename(&unfinished, &policy).unwrap();
