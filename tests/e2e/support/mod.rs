@@ -4,6 +4,7 @@ pub mod apiserver_log;
 mod checks;
 #[path = "../../support/collector.rs"]
 mod collector;
+pub mod crash;
 pub mod deaf;
 pub mod drains;
 pub mod fleet;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Mutex;
@@ -54,16 +54,17 @@ async fn build(bin: &str) -> PathBuf {
     copy
 }
 
-/// The nodeward server with these flags and no setting of this process's environment.
+/// The nodeward server with these flags and no setting of this process's environment. It carries operations out if these
+/// say how long its lease is.
 async fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(binary("nodeward-server").await);
     command.args(flags).env_clear().env("HOME", env!("CARGO_TARGET_TMPDIR"));
-    // There may be several at a time.
-    command
-        .env("NODEWARD_ADMIN_LISTEN", "127.0.0.1:0")
-        .env("NODEWARD_NO_OPERATIONS", "true")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    // There may be several at a time. Of all servers of a cluster one carries operations out, and it must not be one that a
+    // test harms without telling: those that do say so.
+    command.env("NODEWARD_ADMIN_LISTEN", "127.0.0.1:0").stdin(Stdio::null()).kill_on_drop(true);
+    if !flags.contains(&"--operations-lease-seconds") {
+        command.env("NODEWARD_NO_OPERATIONS", "true");
+    }
     command
 }
 
@@ -117,6 +118,20 @@ impl ServerProcess {
     /// Kills it, and waits until it is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Stops it in its tracks: its connections stay open, and it does nothing.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.pid().try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
     /// How much memory it has, in bytes.

@@ -37,12 +37,17 @@ pub struct Proxy {
 impl Proxy {
     /// An open proxy.
     pub async fn start(sandbox: &Sandbox) -> Self {
+        Self::start_for(sandbox, sandbox.kubeconfig_path()).await
+    }
+
+    /// The same, for servers that would use this kubeconfig.
+    pub async fn start_for(sandbox: &Sandbox, kubeconfig: &Path) -> Self {
         let apiserver = sandbox.apiserver_url().to_owned();
         let target: SocketAddr = apiserver.trim_start_matches("https://").parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let original = std::fs::read_to_string(kubeconfig).unwrap();
         let kubeconfig = sandbox.dir().join(unique("proxied")).with_extension("kubeconfig");
-        let original = std::fs::read_to_string(sandbox.kubeconfig_path()).unwrap();
         std::fs::write(&kubeconfig, original.replace(&apiserver, &format!("https://{address}"))).unwrap();
 
         let state = watch::Sender::new(State::Open);
