@@ -1,10 +1,12 @@
 //! What the tests stand on: the shared sandbox with a server in front of it, nodes to play with, and ways to wait.
 
+pub mod admission;
 pub mod apiserver_log;
 mod checks;
 #[path = "../../support/collector.rs"]
 mod collector;
 pub mod deaf;
+pub mod drains;
 pub mod fleet;
 pub mod follower;
 pub mod fragile;
@@ -22,12 +24,15 @@ pub mod replay;
 pub mod requests;
 #[path = "../../support/series.rs"]
 pub mod series;
+pub mod shape;
 pub mod somebody;
 pub mod target;
+pub mod timeline;
 #[path = "../../support/tls.rs"]
 pub mod tls;
 pub mod tokens;
 pub mod watcher;
+pub mod webhook;
 pub mod workload;
 mod world;
 
