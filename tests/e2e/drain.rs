@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use nodeward_server::drain::PodState;
 use serde_json::json;
 
-use crate::support::drains::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
 use crate::support::shape::Shape;
 use crate::support::workload::{Workload, node_of};
 use crate::support::world;

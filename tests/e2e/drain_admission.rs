@@ -4,7 +4,7 @@ use nodeward_server::drain::Blocker;
 
 use crate::drain::workload;
 use crate::support::admission::Hindrance;
-use crate::support::drains::{Draining, any_pod, empty_node};
+use crate::support::draining::{Draining, any_pod, empty_node};
 use crate::support::webhook::Webhook;
 
 #[tokio::test(flavor = "multi_thread")]

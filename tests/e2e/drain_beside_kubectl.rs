@@ -8,7 +8,7 @@ use nodeward_server::operation::CordonState;
 use serde_json::json;
 
 use crate::drain::workload;
-use crate::support::drains::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;
 use crate::support::workload::node_of;

@@ -6,7 +6,7 @@ use nodeward_server::drain::{AtDeadline, DrainPolicy, PodRule, PodState, RuleBeh
 use nodeward_server::operation::State;
 
 use crate::drain::workload;
-use crate::support::drains::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;
 

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::drain::workload;
 use crate::support::admission::Hindrance;
-use crate::support::drains::{Draining, empty_node};
+use crate::support::draining::{Draining, empty_node};
 use crate::support::eventually;
 use crate::support::shape::Shape;
 use crate::support::workload::{Workload, node_of, uid};
@@ -120,7 +120,7 @@ async fn pod(kind: Kind, workload: &Workload, node: &str) -> Pod {
         NakedWithData => workload.ready_shaped_pod("pod", &with_data, node).await,
         NakedWithDataFailed => {
             let pod = workload.ready_shaped_pod("pod", &with_data, node).await;
-            workload.set_phase("pod", "Failed").await;
+            workload.end_in("pod", "Failed").await;
             pod
         }
     }
@@ -170,7 +170,7 @@ async fn outcome(kind: Kind, flags: KubectlFlags) -> Outcome {
 }
 
 async fn all_as_kubectl(disable_eviction: bool) {
-    let outcomes = VECTORS.map(|(kind, names, _)| outcome(kind, flags(names, disable_eviction)));
+    let outcomes = VECTORS.map(|(kind, names, _)| Box::pin(outcome(kind, flags(names, disable_eviction))));
     let found = join_all(outcomes).await;
     for ((kind, flags, expected), found) in VECTORS.into_iter().zip(found) {
         assert_eq!(found, expected, "{kind:?} with {flags:?}");

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::drain::workload;
 use crate::support::admission::Hindrance;
-use crate::support::drains::{Draining, any_pod, empty_node, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are};
 use crate::support::shape::Shape;
 use crate::support::workload::Workload;
 use crate::support::{eventually, world};
@@ -35,7 +35,7 @@ async fn pods_that_have_ended_go_even_if_nobody_controls_them_and_they_have_data
     let (node, workload) = (empty_node("drain").await, workload().await);
     for (name, phase) in [("failed", "Failed"), ("succeeded", "Succeeded")] {
         workload.ready_shaped_pod(name, &Shape::of("batch").empty_dir(), &node).await;
-        workload.set_phase(name, phase).await;
+        workload.end_in(name, phase).await;
     }
     workload.budget("batch", "batch", 2, 0).await;
     let done = Draining::begin(&node, DrainPolicy::default()).await.succeeded().await;

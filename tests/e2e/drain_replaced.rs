@@ -5,7 +5,7 @@ use nodeward_server::drain::{DrainPolicy, PodState};
 use serde_json::json;
 
 use crate::drain::workload;
-use crate::support::drains::{Draining, empty_node, pods_that_are};
+use crate::support::draining::{Draining, empty_node, pods_that_are};
 use crate::support::eventually;
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;

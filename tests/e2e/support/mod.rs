@@ -6,7 +6,7 @@ mod checks;
 #[path = "../../support/collector.rs"]
 mod collector;
 pub mod deaf;
-pub mod drains;
+pub mod draining;
 pub mod fleet;
 pub mod follower;
 pub mod fragile;

@@ -36,8 +36,3 @@ pub async fn lose_contact(nodes: &Api<Node>, name: &str) {
     let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
     nodes.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
 }
-
-/// Has the kubelet be back.
-pub async fn regain_contact(nodes: &Api<Node>, name: &str) {
-    set_label(nodes, name, PLAYED, Some("managed")).await;
-}

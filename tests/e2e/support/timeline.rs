@@ -154,7 +154,10 @@ fn note(seen: &Mutex<Vec<(String, String, Sight)>>, pod: &Pod, is_gone: bool) {
     let sights = [Some(came), ready, grace.map(|grace| Sight::Ending { grace }), is_gone.then_some(Sight::Gone)];
     let mut seen = seen.lock().unwrap();
     for sight in sights.into_iter().flatten() {
-        let is_known = seen.iter().any(|(_, known, what)| *known == uid && *what == sight);
+        // Its time to end is shorter when its kubelet has ended it.
+        let is_same =
+            |seen: &Sight| *seen == sight || matches!((seen, &sight), (Sight::Ending { .. }, Sight::Ending { .. }));
+        let is_known = seen.iter().any(|(_, known, what)| *known == uid && is_same(what));
         if !is_known {
             seen.push((name.clone(), uid.clone(), sight));
         }

@@ -123,10 +123,16 @@ impl Workload {
         .await
     }
 
-    /// Has a pod be in this phase, in which its fake kubelet leaves it.
-    pub async fn set_phase(&self, pod: &str, phase: &str) {
-        let status = Patch::Merge(json!({ "status": { "phase": phase } }));
+    /// Has a pod end in this phase, in which its fake kubelet leaves it.
+    pub async fn end_in(&self, pod: &str, phase: &str) {
+        let condition = json!({ "type": "Ready", "status": "False", "reason": "PodCompleted" });
+        let status = Patch::Strategic(json!({ "status": { "phase": phase, "conditions": [condition] } }));
         self.pods().patch_status(pod, &PatchParams::default(), &status).await.unwrap();
+    }
+
+    /// Has a pod be gone, as its kubelet does when it has ended it.
+    pub async fn end(&self, pod: &str) {
+        self.pods().delete(pod, &DeleteParams::default().grace_period(0)).await.unwrap();
     }
 
     /// Takes all finalizers off a pod.

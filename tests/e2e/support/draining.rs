@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{ListParams, ObjectMeta};
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use nodeward_server::cluster::observe::View;
 use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WriteAs};
 use nodeward_server::drain::{Blocker, DrainPolicy, PodProgress, PodState, UnmanagedPods};
 use nodeward_server::operation::{
     Cancel, Drain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
 };
+use serde_json::json;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::nodes::set_label;
@@ -25,26 +26,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The label by which the demo's DaemonSet finds its nodes.
 const DEMO: &str = "nodeward.dev/log-agent";
 
-/// The operations of the shared cluster, whose shared server carries them out.
-struct Operations {
-    cluster: Cluster,
-    view: View<NodeOperation>,
-}
-
-async fn operations() -> &'static Operations {
-    static OPERATIONS: OnceCell<Operations> = OnceCell::const_new();
+/// The operations of the shared cluster, as a watch has brought them.
+async fn operations() -> &'static View<NodeOperation> {
+    static OPERATIONS: OnceCell<View<NodeOperation>> = OnceCell::const_new();
     let open = async || {
         let kubeconfig = Some(world().await.sandbox.kubeconfig_path().to_owned());
         let options = ClusterOptions { kubeconfig, write_as: WriteAs::Server, ..ClusterOptions::default() };
+        // Connections end with the runtime that has opened them.
         on_shared_runtime(|| async move {
-            let cluster = Cluster::new(Connection::open(&options).await.unwrap());
-            let view = cluster.operations().view();
+            let view = Cluster::new(Connection::open(&options).await.unwrap()).operations().view();
             view.in_sync().await;
-            Operations { cluster, view }
+            view
         })
         .await
     };
     OPERATIONS.get_or_init(open).await
+}
+
+/// The same, for who writes them.
+async fn records() -> Api<NodeOperation> {
+    Api::all(world().await.sandbox.client().await.unwrap())
 }
 
 /// A policy that removes pods without a controller too, since they are the simplest to make.
@@ -87,19 +88,19 @@ impl Draining {
         let name = Uuid::new_v4().to_string();
         let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
         let operation = NodeOperation { metadata, spec, status: None };
-        operations().await.cluster.operations().create(&operation, deadline()).await.unwrap();
+        records().await.create(&PostParams::default(), &operation).await.unwrap();
         Self { name }
     }
 
     /// How far it has come, as is known here.
     pub async fn status(&self) -> OperationStatus {
-        let operation = operations().await.view.get("", &self.name);
+        let operation = operations().await.get("", &self.name);
         operation.and_then(|operation| operation.status.clone()).unwrap_or_default()
     }
 
     /// Waits until its status is as it should be.
     pub async fn until<T>(&self, what: &str, look: impl Fn(&OperationStatus) -> Option<T>) -> T {
-        let mut view = operations().await.view.clone();
+        let mut view = operations().await.clone();
         let seen = timeout(PATIENCE, async {
             loop {
                 if let Some(value) = look(&self.status().await) {
@@ -145,7 +146,8 @@ impl Draining {
     /// Asks for its end, and waits for that.
     pub async fn cancel(&self) -> OperationStatus {
         let cancel = Cancel { username: "somebody".to_owned(), ..Cancel::default() };
-        operations().await.cluster.operations().cancel(&self.name, &cancel, deadline()).await.unwrap();
+        let patch = Patch::Merge(json!({ "spec": { "cancel": cancel } }));
+        records().await.patch(&self.name, &PatchParams::default(), &patch).await.unwrap();
         self.ended().await
     }
 }
@@ -156,8 +158,4 @@ pub fn pods_that_are(status: &OperationStatus, state: PodState) -> Vec<String> {
     let mut names: Vec<String> = pods.map(|pod| pod.pod.name.clone()).collect();
     names.sort();
     names
-}
-
-fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(10)
 }
