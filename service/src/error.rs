@@ -90,6 +90,20 @@ pub enum Error {
         /// Its name, without `nodes/`.
         node: String,
     },
+    /// There is no such operation.
+    #[error("operation {operation:?} does not exist")]
+    OperationNotFound {
+        /// Its name, without `operations/`.
+        operation: String,
+    },
+    /// The operation has not ended, and so can't be deleted.
+    #[error("operation {operation:?} has not ended: it is {state}")]
+    OperationNotDone {
+        /// Its name, without `operations/`.
+        operation: String,
+        /// How far it has come, for example `RUNNING`.
+        state: &'static str,
+    },
     /// A node of that name exists.
     #[error("node {node:?} exists already")]
     AlreadyExists {
@@ -170,6 +184,35 @@ pub enum Error {
         /// The others, each with the reason.
         failed: Vec<String>,
     },
+    /// The policy refuses pods of the node. None was touched.
+    #[error("the policy refuses to drain node {node:?}: {} (and {} more)", first(refusals), refusals.len().saturating_sub(1))]
+    DrainRefused {
+        /// Its name.
+        node: String,
+        /// Each pod, with a reason.
+        refusals: Vec<(String, String)>,
+        /// How many pods they are.
+        pods: usize,
+    },
+    /// The node is being drained already.
+    #[error("node {node:?} is being drained by {operation}")]
+    OperationInProgress {
+        /// Its name.
+        node: String,
+        /// The operation, with `operations/`.
+        operation: String,
+    },
+    /// A drain would not do what was planned.
+    #[error("draining node {node:?} would not do now what the plan says")]
+    PlanChanged {
+        /// Its name.
+        node: String,
+        /// The hash of the plan as it is now.
+        plan_hash: String,
+    },
+    /// The cluster does not know the resource in which operations are kept.
+    #[error("the cluster has no resource nodeoperations.nodeward.dev")]
+    OperationsUnavailable,
     /// Kubernetes refused: its RBAC, an admission plugin or a webhook. They can't be told apart without reading the text.
     #[error("Kubernetes refused the request: {message}")]
     Denied {
@@ -265,6 +308,9 @@ impl Error {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::LedgerFull { .. } => "REQUEST_LEDGER_FULL",
             Self::NotFound { .. } => "NODE_NOT_FOUND",
+            Self::OperationNotFound { .. } => "OPERATION_NOT_FOUND",
+            Self::OperationNotDone { .. } => "OPERATION_NOT_DONE",
+            Self::OperationsUnavailable => "OPERATIONS_UNAVAILABLE",
             Self::AlreadyExists { .. } => "NODE_ALREADY_EXISTS",
             Self::EtagMismatch { .. } => "ETAG_MISMATCH",
             Self::Conflict { .. } => "CONFLICT",
@@ -276,6 +322,9 @@ impl Error {
             Self::Claim { refusal: ClaimError::OfOthers(_), .. } => "CORDONED_BY_OTHERS",
             Self::Claim { refusal: ClaimError::TooMany, .. } => "TOO_MANY_CLAIMS",
             Self::PartiallyDeleted { .. } => "PARTIALLY_DELETED",
+            Self::DrainRefused { .. } => "DRAIN_REFUSED",
+            Self::OperationInProgress { .. } => "OPERATION_IN_PROGRESS",
+            Self::PlanChanged { .. } => "PLAN_CHANGED",
             Self::Denied { .. } => "CLUSTER_DENIED",
             Self::ValidationUnsupported { .. } => "VALIDATION_UNSUPPORTED",
             Self::Throttled { .. } => "CLUSTER_THROTTLED",
@@ -291,6 +340,10 @@ impl Error {
             Self::Internal { .. } => "INTERNAL",
         }
     }
+}
+
+fn first(refusals: &[(String, String)]) -> String {
+    refusals.first().map(|(pod, reason)| format!("{pod}: {reason}")).unwrap_or_default()
 }
 
 impl From<Violation> for Error {

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 
 use nodeward_api::FILE_DESCRIPTOR_SET;
+use nodeward_api::google::longrunning::operations_server::{self, OperationsServer};
 use nodeward_api::v1::audit_service_server::{self, AuditServiceServer};
+use nodeward_api::v1::drain_service_server::{self, DrainServiceServer};
 use nodeward_api::v1::node_service_server::{self, NodeServiceServer};
+use nodeward_api::v1::operation_service_server::{self, OperationServiceServer};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,12 +26,19 @@ use crate::args::ServeOptions;
 use crate::audit::{AuditLayer, Auditor};
 use crate::cluster::{Cluster, Connection, WritesAs};
 use crate::operation::Executor;
-use crate::rpc::{AuditRpc, NodeRpc, WatchLimits, complete_status};
+use crate::rpc::{AuditRpc, NodeRpc, OperationRpc, WatchLimits, complete_status};
 use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
 /// The names under which the health can be asked for: that of the server as a whole is empty.
-const HEALTH_OF: [&str; 3] = ["", node_service_server::SERVICE_NAME, audit_service_server::SERVICE_NAME];
+const HEALTH_OF: [&str; 6] = [
+    "",
+    node_service_server::SERVICE_NAME,
+    drain_service_server::SERVICE_NAME,
+    audit_service_server::SERVICE_NAME,
+    operation_service_server::SERVICE_NAME,
+    operations_server::SERVICE_NAME,
+];
 
 /// How messages may be compressed.
 const ENCODINGS: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
@@ -176,6 +186,13 @@ fn own_name(address: SocketAddr) -> String {
 }
 
 fn routes(rpc: NodeRpc, audit: AuditRpc, health: HealthServer<impl Health>) -> anyhow::Result<Routes> {
+    let drains = DrainServiceServer::new(rpc.clone()).max_decoding_message_size(LARGEST);
+    let drains = ENCODINGS.into_iter().fold(drains, |drains, one| drains.accept_compressed(one).send_compressed(one));
+    let operation_rpc = OperationRpc::new(rpc.clone());
+    let operation = OperationServiceServer::new(operation_rpc.clone()).max_decoding_message_size(LARGEST);
+    let operation = ENCODINGS.into_iter().fold(operation, |it, one| it.accept_compressed(one).send_compressed(one));
+    let operations = OperationsServer::new(operation_rpc).max_decoding_message_size(LARGEST);
+    let operations = ENCODINGS.into_iter().fold(operations, |it, one| it.accept_compressed(one).send_compressed(one));
     let nodes = NodeServiceServer::new(rpc).max_decoding_message_size(LARGEST_WITH_NODE);
     let nodes = ENCODINGS.into_iter().fold(nodes, |nodes, one| nodes.accept_compressed(one).send_compressed(one));
     let audit = AuditServiceServer::new(audit).max_decoding_message_size(LARGEST);
@@ -183,7 +200,10 @@ fn routes(rpc: NodeRpc, audit: AuditRpc, health: HealthServer<impl Health>) -> a
     let health = health.max_decoding_message_size(LARGEST);
     let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
     Ok(Routes::new(nodes)
+        .add_service(drains)
         .add_service(audit)
+        .add_service(operation)
+        .add_service(operations)
         .add_service(EndsWithConnection(health))
         .add_service(EndsWithConnection(v1.max_decoding_message_size(LARGEST)))
         .add_service(EndsWithConnection(v1alpha.max_decoding_message_size(LARGEST)))

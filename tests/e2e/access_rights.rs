@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::support::apiserver_log::{assert_made_in_the_name_of, change};
 use crate::support::guarded::guarded;
 use crate::support::raw::methods;
-use crate::support::requests::{AUDIT, PATCHES, READS};
+use crate::support::requests::{AUDIT, DRAINS, OPERATION_CHANGES, OPERATION_READS, PATCHES, READS};
 use crate::support::somebody::Somebody;
 use crate::support::tokens::{NAMESPACE, token, username};
 use crate::support::{ErrorExt, assert_error, unique, world};
@@ -44,8 +44,9 @@ async fn everybody_may_call_what_their_role_lets_them_do() {
     let all: Vec<&str> = methods.iter().map(|method| method.name()).collect();
     let of_nodes: Vec<&str> = all.iter().copied().filter(|rpc| !AUDIT.contains(rpc)).collect();
     assert_may(&guarded.user(User::Admin).await, &node, &[&of_nodes]).await;
-    assert_may(&guarded.user(User::Operator).await, &node, &[&READS, &PATCHES]).await;
-    assert_may(&guarded.user(User::Viewer).await, &node, &[&READS]).await;
+    let of_an_operator: [&[&str]; 5] = [&READS, &PATCHES, &DRAINS, &OPERATION_READS, &OPERATION_CHANGES];
+    assert_may(&guarded.user(User::Operator).await, &node, &of_an_operator).await;
+    assert_may(&guarded.user(User::Viewer).await, &node, &[&READS, &OPERATION_READS]).await;
     assert_may(&guarded.user(User::Auditor).await, &node, &[&["GetNode"], &AUDIT]).await;
     assert_may(&guarded.with(ClientCertificate::of("stranger")).await, &node, &[]).await;
 }
@@ -57,7 +58,8 @@ async fn a_service_account_may_call_what_its_role_lets_it_do() {
     let [account, other] = [(); 2].map(|()| unique("fleet"));
     let subject = Subject::service_account(NAMESPACE, &account);
     world().await.sandbox.bind(&subject, "nodeward-operator").await.unwrap();
-    assert_may(&guarded.with_token(&token(&account).await).await, &node, &[&READS, &PATCHES]).await;
+    let of_an_operator: [&[&str]; 5] = [&READS, &PATCHES, &DRAINS, &OPERATION_READS, &OPERATION_CHANGES];
+    assert_may(&guarded.with_token(&token(&account).await).await, &node, &of_an_operator).await;
     assert_may(&guarded.with_token(&token(&other).await).await, &node, &[]).await;
 }
 
@@ -238,14 +240,14 @@ async fn a_refusal_tells_nothing_of_whether_a_node_exists() {
     for somebody in people {
         for method in methods() {
             let rpc = method.name();
-            let about_one = somebody.ask(rpc, &exists).await;
+            let about_one = somebody.ask_method(&method, &exists).await;
             if about_one.as_ref().is_err_and(|status| status.reason() == "ACCESS_DENIED") {
                 refused += 1;
-                assert_eq!(seen(about_one), seen(somebody.ask(rpc, "missing").await), "{rpc}");
+                assert_eq!(seen(about_one), seen(somebody.ask_method(&method, "missing").await), "{rpc}");
             }
         }
     }
-    assert_eq!(refused, 13 + 10 + 13 + 13);
+    assert_eq!(refused, 20 + 13 + 20 + 20);
 }
 
 /// What Kubernetes answers to a creation is what was created. Sent again, it is answered with what has become of it.

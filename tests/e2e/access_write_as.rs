@@ -10,7 +10,7 @@ use crate::support::apiserver_log::change;
 use crate::support::grants::{Grant, eventually_unable};
 use crate::support::guarded::{Guarded, options, options_in};
 use crate::support::raw::methods;
-use crate::support::requests::{AUDIT, PATCHES, READS};
+use crate::support::requests::{AUDIT, OPERATION_CHANGES, OPERATION_READS, PATCHES, READS};
 use crate::support::{assert_error, eventually, unique, world};
 
 /// A server whose kubeconfig may do everything.
@@ -46,7 +46,7 @@ async fn everybody_still_may_call_what_their_role_lets_them_do_and_nothing_else(
     assert_eq!(server.user(User::Admin).await.may(&node).await, of_nodes);
     let mut of_an_operator = server.user(User::Operator).await.may(&node).await;
     of_an_operator.sort();
-    let mut expected = [&READS[..], &PATCHES].concat();
+    let mut expected = [&READS[..], &PATCHES, &OPERATION_READS, &OPERATION_CHANGES].concat();
     expected.sort_unstable();
     assert_eq!(of_an_operator, expected);
     assert!(server.with(ClientCertificate::of("stranger")).await.may(&node).await.is_empty());

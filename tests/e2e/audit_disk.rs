@@ -52,7 +52,7 @@ async fn end_well(server: ServerProcess, dir: &Path) {
 async fn while_the_disk_is_full_changes_are_refused_and_reads_and_watches_go_on() {
     let node = world().await.node("disk").await;
     let dir = tempfile::tempdir().unwrap();
-    let server = server(dir.path()).await;
+    let mut server = server(dir.path()).await;
     let mut client = connect(server.address).await;
     client.cordon_node(cordon(&node)).await.unwrap();
     let filter = format!("name = \"{node}\"");
@@ -73,7 +73,7 @@ async fn while_the_disk_is_full_changes_are_refused_and_reads_and_watches_go_on(
         format!("{change:?}").contains("\"disk\": \"full\"").then_some(())
     })
     .await;
-    let scrape = Scrape::of(get(server.admin(), "/metrics").await.1);
+    let scrape = Scrape::of(get(server.admin().await, "/metrics").await.1);
     let no_space = [("nodeward_audit_failure", "no_space")];
     assert!(scrape.value("nodeward_audit_append_failures_total", &no_space) >= Some(3.0), "{}", scrape.text);
     assert_eq!(scrape.value("nodeward_audit_size_bytes", &[]), Some(size(dir.path()) as f64));

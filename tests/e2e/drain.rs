@@ -1,67 +1,104 @@
-//! Drains, carried out as operations: the plain case, and pods that come while one goes on.
+//! Drains, carried out as operations.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use nodeward_server::drain::PodState;
-use serde_json::json;
+use std::time::Duration;
 
-use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
-use crate::support::shape::Shape;
-use crate::support::workload::{Workload, node_of};
-use crate::support::world;
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::ObjectMeta;
+use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WriteAs};
+use nodeward_server::drain::{DrainPolicy, PodState, UnmanagedPods};
+use nodeward_server::operation::{
+    Drain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-/// A namespace of a test's own in the shared cluster.
-pub(crate) async fn workload() -> Workload {
-    Workload::new(world().await.sandbox.client().await.unwrap(), "drain").await
+use crate::support::workload::Workload;
+use crate::support::{eventually, world};
+
+/// The cluster, whose shared server carries operations out.
+async fn cluster() -> Cluster {
+    let options = ClusterOptions {
+        kubeconfig: Some(world().await.sandbox.kubeconfig_path().to_owned()),
+        write_as: WriteAs::Server,
+        ..ClusterOptions::default()
+    };
+    let cluster = Cluster::new(Connection::open(&options).await.unwrap());
+    let (running, stop) = (cluster.clone(), CancellationToken::new());
+    tokio::spawn(async move { running.run(stop).await });
+    cluster.store().ready().await;
+    cluster
+}
+
+async fn drain(cluster: &Cluster, node: &str, policy: DrainPolicy) -> String {
+    let nodes: Api<Node> = world().await.kubernetes().await;
+    let uid = nodes.get(node).await.unwrap().metadata.uid.unwrap();
+    let spec = OperationSpec {
+        node: NodeIdentity { name: node.to_owned(), uid },
+        drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
+        requester: Requester::default(),
+        ..OperationSpec::default()
+    };
+    let name = Uuid::new_v4().to_string();
+    let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+    let operation = NodeOperation { metadata, spec, status: None };
+    cluster.operations().create(&operation, deadline()).await.unwrap();
+    name
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+async fn status(cluster: &Cluster, name: &str) -> OperationStatus {
+    cluster.operations().get(name, deadline()).await.unwrap().unwrap().status.unwrap_or_default()
+}
+
+/// Pods without a controller are all that tests make.
+fn any_pod() -> DrainPolicy {
+    DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_cordoned_and_emptied() {
-    let (node, workload) = (empty_node("drain").await, workload().await);
+    let cluster = cluster().await;
+    let node = world().await.node("drain").await;
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain").await;
     for name in ["a", "b"] {
         workload.ready_pod(name, "web", &node).await;
     }
-    let done = Draining::begin(&node, any_pod()).await.succeeded().await;
-    assert_eq!(pods_that_are(&done, PodState::Gone), ["a", "b"]);
+    let operation = drain(&cluster, &node, any_pod()).await;
+    let done = eventually("the drain has ended", async || {
+        Some(status(&cluster, &operation).await).filter(|status| status.state.is_final())
+    })
+    .await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    assert!(done.pods.iter().all(|pod| matches!(pod.state, PodState::Gone | PodState::Skipped)), "{:#?}", done.pods);
     assert!(workload.pods().list(&Default::default()).await.unwrap().items.is_empty());
-    assert!(is_cordoned(&node).await);
+    let node = world().await.kubernetes().await.get(&node).await.unwrap();
+    assert_eq!(node.spec.unwrap().unschedulable, Some(true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pods_of_a_deployment_go_on_elsewhere() {
-    let (node, other, workload) = (empty_node("drain").await, empty_node("drain").await, workload().await);
-    workload.runs_on(&node).await;
-    workload.controller::<Deployment>("web", &Shape::of("web"), json!({ "replicas": 4 })).await;
-    workload.ready("web", 4).await;
-    workload.runs_on(&other).await;
-    Draining::begin(&node, Default::default()).await.succeeded().await;
-    let pods = workload.ready("web", 4).await;
-    assert!(pods.iter().all(|pod| node_of(pod) == Some(&*other)), "{pods:#?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_is_bound_while_another_is_blocked_goes_too() {
-    let (node, workload) = (empty_node("drain").await, workload().await);
-    workload.ready_pod("first", "web", &node).await;
+async fn a_budget_blocks_it_with_its_numbers_until_it_opens() {
+    let cluster = cluster().await;
+    let node = world().await.node("drain").await;
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain").await;
+    workload.ready_pod("a", "web", &node).await;
     workload.budget("web", "web", 1, 1).await;
-    let draining = Draining::begin(&node, any_pod()).await;
-    draining.blocked().await;
-    // As one that the scheduler had bound before it saw the cordon.
-    workload.pod("late", "db", &node).await;
-    draining.pod("late", |pod| (pod.state == PodState::Gone).then_some(())).await;
-    assert!(workload.find("first").await.is_some());
+    let operation = drain(&cluster, &node, any_pod()).await;
+    let blocked = eventually("it is blocked", async || {
+        Some(status(&cluster, &operation).await).filter(|status| status.state == State::Blocked)
+    })
+    .await;
+    let text = blocked.pods[0].blocker.as_ref().unwrap().to_string();
+    assert_eq!(text, format!("budget {}/web needs 1 healthy pods and has 1", workload.namespace));
 
-    workload.delete_budget("web").await;
-    let done = draining.succeeded().await;
-    assert_eq!(pods_that_are(&done, PodState::Gone), ["first", "late"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_is_bound_when_the_node_is_already_empty_goes_too() {
-    let (node, workload) = (empty_node("drain").await, workload().await);
-    workload.ready_pod("first", "web", &node).await;
-    let draining = Draining::begin(&node, any_pod()).await;
-    draining.pod("first", |pod| (pod.state == PodState::Gone).then_some(())).await;
-    workload.pod("late", "web", &node).await;
-    let done = draining.succeeded().await;
-    assert_eq!(pods_that_are(&done, PodState::Gone), ["first", "late"]);
+    workload.budgets().delete("web", &Default::default()).await.unwrap();
+    let done = eventually("the drain has ended", async || {
+        Some(status(&cluster, &operation).await).filter(|status| status.state.is_final())
+    })
+    .await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
 }

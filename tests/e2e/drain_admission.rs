@@ -2,9 +2,8 @@
 
 use nodeward_server::drain::Blocker;
 
-use crate::drain::workload;
 use crate::support::admission::Hindrance;
-use crate::support::draining::{Draining, any_pod, empty_node};
+use crate::support::draining::{Draining, any_pod, empty_node, workload};
 use crate::support::webhook::Webhook;
 
 #[tokio::test(flavor = "multi_thread")]

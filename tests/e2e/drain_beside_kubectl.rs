@@ -4,15 +4,13 @@ use std::process::Output;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use nodeward_server::drain::{DrainPolicy, PodState};
-use nodeward_server::operation::CordonState;
 use serde_json::json;
 
-use crate::drain::workload;
-use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are, workload};
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;
 use crate::support::workload::node_of;
-use crate::support::{eventually, world};
+use crate::support::world;
 
 async fn kubectl(args: &[&str]) -> Output {
     world().await.sandbox.kubectl(args).await.unwrap()
@@ -60,26 +58,4 @@ async fn a_cordon_during_a_drain_changes_nothing() {
     workload.delete_budget("web").await;
     let done = draining.succeeded().await;
     assert_eq!(pods_that_are(&done, PodState::Gone), ["pod"]);
-}
-
-/// A drain of a pod that a budget keeps, which is uncordoned by kubectl meanwhile.
-async fn uncordoned_during_a_drain(policy: DrainPolicy) -> (String, crate::support::workload::Workload, Draining) {
-    let (node, workload) = (empty_node("drain").await, workload().await);
-    workload.ready_pod("pod", "web", &node).await;
-    workload.budget("web", "web", 1, 1).await;
-    let draining = Draining::begin(&node, policy).await;
-    draining.blocked().await;
-    assert!(kubectl(&["uncordon", &node]).await.status.success());
-    (node, workload, draining)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_kubectl_uncordons_is_cordoned_again_and_that_is_told() {
-    let (node, workload, draining) = uncordoned_during_a_drain(any_pod()).await;
-    draining.until("it is told", |status| (status.cordon.state == CordonState::Lifted).then_some(())).await;
-    eventually("it is cordoned again", async || is_cordoned(&node).await.then_some(())).await;
-    workload.delete_budget("web").await;
-    let done = draining.succeeded().await;
-    assert_eq!(pods_that_are(&done, PodState::Gone), ["pod"]);
-    assert!(is_cordoned(&node).await);
 }

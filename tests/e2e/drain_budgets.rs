@@ -1,63 +1,14 @@
-//! Drains and budgets: what keeps a pod is told with its numbers, and what opens is used at once.
+//! Drains and budgets that open over time, or that are overridden.
 
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use nodeward_server::drain::{Blocker, BudgetOverride, DrainPolicy, PodState};
+use nodeward_server::drain::{BudgetOverride, DrainPolicy, PodState};
 use serde_json::json;
 
-use crate::drain::workload;
-use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are, workload};
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_budget_blocks_with_its_numbers_until_it_is_gone() {
-    let (node, workload) = (empty_node("drain").await, workload().await);
-    workload.ready_pod("a", "web", &node).await;
-    workload.budget("web", "web", 1, 1).await;
-    let draining = Draining::begin(&node, any_pod()).await;
-    let blocked = draining.blocked().await;
-    let text = blocked.pods[0].blocker.as_ref().unwrap().to_string();
-    assert_eq!(text, format!("budget {}/web needs 1 healthy pods and has 1", workload.namespace));
-
-    workload.delete_budget("web").await;
-    draining.succeeded().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pods_that_are_not_ready_and_eat_a_budget_are_named() {
-    let [node, other] = [empty_node("drain").await, empty_node("drain").await];
-    let workload = workload().await;
-    workload.ready_pod("good", "web", &node).await;
-    workload.shaped_pod("starting", &Shape::of("web").never_starting(), &other).await;
-    workload.budget("web", "web", 1, 1).await;
-    let draining = Draining::begin(&node, any_pod()).await;
-    let names_it = |blocker: &Blocker| match blocker {
-        Blocker::Budget { unready, .. } => unready.iter().any(|pod| pod.name == "starting"),
-        _ => false,
-    };
-    draining.blocker("good", names_it).await;
-    draining.cancel().await;
-    assert!(workload.find("good").await.is_some());
-}
-
-/// Kubernetes answers that with an error 500, at which kubectl gives the node up.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pod_of_two_budgets_waits_until_one_is_left() {
-    let (node, workload) = (empty_node("drain").await, workload().await);
-    workload.ready_pod("a", "web", &node).await;
-    for name in ["second", "first"] {
-        workload.budget(name, "web", 0, 1).await;
-    }
-    let draining = Draining::begin(&node, any_pod()).await;
-    let blocker = draining.blocker("a", |blocker| matches!(blocker, Blocker::SeveralBudgets { .. })).await;
-    let budgets = ["first", "second"].map(|name| format!("{}/{name}", workload.namespace)).to_vec();
-    assert_eq!(blocker, Blocker::SeveralBudgets { budgets });
-
-    workload.delete_budget("first").await;
-    draining.succeeded().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_time_a_budget_opens_one_pod_goes_at_once() {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use nodeward_server::drain::{AtDeadline, DrainPolicy, PodRule, PodState, RuleBehavior};
 use nodeward_server::operation::State;
 
-use crate::drain::workload;
-use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, is_cordoned, pods_that_are, workload};
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;
 

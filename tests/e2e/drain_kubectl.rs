@@ -16,9 +16,8 @@ use nodeward_server::drain::{Blocker, DrainPolicy, KubectlFlags};
 use nodeward_server::operation::State;
 use serde_json::json;
 
-use crate::drain::workload;
 use crate::support::admission::Hindrance;
-use crate::support::draining::{Draining, empty_node};
+use crate::support::draining::{Draining, empty_node, workload};
 use crate::support::eventually;
 use crate::support::shape::Shape;
 use crate::support::workload::{Workload, node_of, uid};

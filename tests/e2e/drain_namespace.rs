@@ -2,9 +2,8 @@
 
 use nodeward_server::drain::{Blocker, PodState};
 
-use crate::drain::workload;
 use crate::support::admission::Hindrance;
-use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are, workload};
 use crate::support::shape::Shape;
 
 #[tokio::test(flavor = "multi_thread")]

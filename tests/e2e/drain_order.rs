@@ -7,8 +7,7 @@ use nodeward_server::drain::{Blocker, DrainPolicy, PodOrdering, PodRule, PodRule
 use nodeward_server::node::selector::LabelSelector;
 use serde_json::json;
 
-use crate::drain::workload;
-use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are, workload};
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;
 

@@ -4,9 +4,8 @@ use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet};
 use nodeward_server::drain::{Blocker, DaemonSetPods, DrainPolicy, OrphanedDaemonSetPods, PodState};
 use serde_json::json;
 
-use crate::drain::workload;
 use crate::support::admission::Hindrance;
-use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are, workload};
 use crate::support::shape::Shape;
 use crate::support::workload::Workload;
 use crate::support::{eventually, world};

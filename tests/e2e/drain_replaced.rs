@@ -4,8 +4,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use nodeward_server::drain::{DrainPolicy, PodState};
 use serde_json::json;
 
-use crate::drain::workload;
-use crate::support::draining::{Draining, empty_node, pods_that_are};
+use crate::support::draining::{Draining, empty_node, pods_that_are, workload};
 use crate::support::eventually;
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;

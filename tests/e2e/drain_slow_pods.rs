@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use nodeward_server::drain::{Blocker, DrainPolicy, PodState};
 
-use crate::drain::workload;
-use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are, workload};
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;
 

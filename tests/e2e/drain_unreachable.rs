@@ -4,8 +4,7 @@ use nodeward_api::v1::GetNodeRequest;
 use nodeward_api::v1::readiness::State;
 use nodeward_server::drain::{Blocker, DrainPolicy, PodState, UnreachableNode};
 
-use crate::drain::workload;
-use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are};
+use crate::support::draining::{Draining, any_pod, empty_node, pods_that_are, workload};
 use crate::support::nodes::lose_contact;
 use crate::support::shape::Shape;
 use crate::support::timeline::Timeline;

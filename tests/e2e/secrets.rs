@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use nodeward_api::v1::{CordonNodeRequest, GetNodeRequest, WatchNodesRequest};
 use nodeward_sandbox::{CertificateFiles, User};
-use tokio::net::TcpListener;
 use tonic::Code;
 
 use crate::support::http::get;
@@ -101,7 +100,6 @@ async fn no_secret_is_in_a_log_a_trace_a_record_or_a_metric() {
     let (collector, dir) = (Collector::start().await, tempfile::tempdir().unwrap());
     let (log, kubeconfig) = (dir.path().join("log"), sandbox.server_kubeconfig());
     let CertificateFiles { certificate, key } = sandbox.server_certificate();
-    let admin_port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let issuers_key = Key::new("key");
     let issuer = Issuer::start(&issuers_key).await;
     let paths = [certificate, key, sandbox.client_ca(), issuer.ca()];
@@ -117,12 +115,11 @@ async fn no_secret_is_in_a_log_a_trace_a_record_or_a_metric() {
         ["--audit-dir", log.to_str().unwrap()],
         ["--otlp-endpoint", collector.endpoint()],
         ["--read-sampling", "1"],
-        ["--admin-listen", &admin_port],
         ["--log", "trace"],
         ["--log-format", "json"],
     ];
     let flags = [flags.as_flattened(), &["--audit-otlp"]].concat();
-    let server = ServerProcess::start_listening(&kubeconfig, &flags).await;
+    let mut server = ServerProcess::start_listening(&kubeconfig, &flags).await;
 
     let mut canaries = Canaries::default();
     canaries.add_key("the server's key", Path::new(&key));
@@ -175,7 +172,7 @@ async fn no_secret_is_in_a_log_a_trace_a_record_or_a_metric() {
     let trace = answer.metadata().get("x-trace-id").unwrap().to_str().unwrap();
     collector.wait_for(trace, "nodeward.v1.NodeService/CordonNode", DEADLINE).await;
     collector.wait_for_log(|copy| copy.attribute("nodeward.audit.id").as_deref() == Some(id), DEADLINE).await;
-    let (status, metrics) = get(admin_port.parse().unwrap(), "/metrics").await;
+    let (status, metrics) = get(server.admin().await, "/metrics").await;
     assert_eq!(status, 200);
     let refusals = r#"nodeward_authentication_failures_total{nodeward_credential="token""#;
     assert!(metrics.contains(refusals), "{metrics}");

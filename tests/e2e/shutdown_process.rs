@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use nodeward_api::v1::CordonNodeRequest;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -88,9 +88,8 @@ async fn told_to_end_twice_it_does_not_wait_for_calls() {
 async fn its_probes_say_that_it_stops_for_as_long_as_calls_go_on() {
     let node = world().await.node("shutdown").await;
     let proxy = Proxy::start(&world().await.sandbox).await;
-    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let flags = ["--grace", "60", "--admin-listen", &admin.to_string()];
-    let mut server = ServerProcess::start(proxy.kubeconfig(), &flags).await;
+    let mut server = ServerProcess::start(proxy.kubeconfig(), &["--grace", "60"]).await;
+    let admin = server.admin().await;
     assert_eq!(get(admin, "/readyz").await, (200, "ok\n".to_owned()));
     let mut client = connect(server.address).await;
     proxy.stall();
@@ -109,7 +108,6 @@ async fn its_probes_say_that_it_stops_for_as_long_as_calls_go_on() {
     call.await.unwrap().unwrap();
     let (code, log) = server.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    TcpStream::connect(admin).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nodeward_api::google::longrunning::operations_client::OperationsClient;
 use prost_types::FieldMask;
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::metadata::{Ascii, AsciiMetadataKey, MetadataValue};
@@ -11,7 +12,9 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::api::audit_service_client::AuditServiceClient;
+use crate::api::drain_service_client::DrainServiceClient;
 use crate::api::node_service_client::NodeServiceClient;
+use crate::api::operation_service_client::OperationServiceClient;
 use crate::api::{Consistency, GetNodeRequest, Node};
 use crate::connect::ConnectOptions;
 use crate::credentials::Credentials;
@@ -31,11 +34,23 @@ pub(crate) type Service = NodeServiceClient<Channel>;
 /// The same for the audit log.
 type AuditService = AuditServiceClient<Channel>;
 
+/// The same for drains.
+type DrainService = DrainServiceClient<Channel>;
+
+/// The same for operations while they are carried out.
+type OperationService = OperationServiceClient<Channel>;
+
+/// The same for what all operations of Google's kind have in common.
+type Operations = OperationsClient<Channel>;
+
 /// A client of one server. Clones are cheap and share the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
     service: Service,
     audit: AuditService,
+    drains: DrainService,
+    operation_events: OperationService,
+    operations: Operations,
     settings: Arc<Settings>,
     throttle: Arc<Throttle>,
 }
@@ -74,11 +89,15 @@ impl Client {
     /// connection have no effect.
     pub fn with_channel(channel: Channel, options: ConnectOptions) -> Self {
         let audit = AuditServiceClient::new(channel.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
+        let drains = DrainServiceClient::new(channel.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
+        let operation_events =
+            OperationServiceClient::new(channel.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
+        let operations = OperationsClient::new(channel.clone()).max_decoding_message_size(MOST_MESSAGE_BYTES);
         let service = NodeServiceClient::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
         let ConnectOptions { timeout, retry, credentials, .. } = options;
         let throttle = Arc::new(Throttle::new(retry.max_tokens));
         let settings = Arc::new(Settings { timeout, retry, credentials, metadata: Vec::new() });
-        Self { service, audit, settings, throttle }
+        Self { service, audit, drains, operation_events, operations, settings, throttle }
     }
 
     /// The same client with another timeout.
@@ -185,6 +204,22 @@ impl Client {
 
     pub(crate) fn audit_service(&self) -> AuditService {
         self.audit.clone()
+    }
+
+    pub(crate) fn drain_service(&self) -> DrainService {
+        self.drains.clone()
+    }
+
+    pub(crate) fn operation_service(&self) -> OperationService {
+        self.operation_events.clone()
+    }
+
+    pub(crate) fn operations_service(&self) -> Operations {
+        self.operations.clone()
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.settings.timeout
     }
 
     pub(crate) fn retry_policy(&self) -> &RetryPolicy {

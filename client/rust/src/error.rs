@@ -41,6 +41,7 @@ struct Inner {
     reason: Option<String>,
     message: String,
     violations: Vec<FieldViolation>,
+    preconditions: Vec<PreconditionViolation>,
     metadata: BTreeMap<String, String>,
     hint: Option<String>,
     help_url: Option<String>,
@@ -57,6 +58,15 @@ pub struct FieldViolation {
     /// The path of the field, for example `node.spec.taints[0].key`.
     pub field: String,
     /// What is wrong with it and what to send instead.
+    pub description: String,
+}
+
+/// Something that had to hold and does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreconditionViolation {
+    /// What it is about, for example a pod.
+    pub subject: String,
+    /// What does not hold.
     pub description: String,
 }
 
@@ -80,6 +90,11 @@ impl Error {
     /// The fields of the request that were refused.
     pub fn field_violations(&self) -> &[FieldViolation] {
         &self.0.violations
+    }
+
+    /// What had to hold and does not: for a drain that is refused, each pod and why.
+    pub fn precondition_violations(&self) -> &[PreconditionViolation] {
+        &self.0.preconditions
     }
 
     /// All that varies in the message, by name: for example `currentEtag` of an `ETAG_MISMATCH`.
@@ -187,6 +202,7 @@ impl Error {
             reason: None,
             message: message.into(),
             violations: Vec::new(),
+            preconditions: Vec::new(),
             metadata: BTreeMap::new(),
             hint: None,
             help_url: None,
@@ -226,6 +242,8 @@ impl From<Status> for Error {
         let metadata: BTreeMap<String, String> =
             info.map(|info| info.metadata.clone().into_iter().collect()).unwrap_or_default();
         let violations = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+        let preconditions =
+            details.precondition_failure().map(|failure| failure.violations.as_slice()).unwrap_or_default();
         let hint = hint(link.map(|link| link.description.as_str()), retry_delay, metadata.get("advice"));
         let message = match status.message() {
             "" => status.code().description().to_owned(),
@@ -239,6 +257,10 @@ impl From<Status> for Error {
             violations: violations
                 .iter()
                 .map(|one| FieldViolation { field: one.field.clone(), description: one.description.clone() })
+                .collect(),
+            preconditions: preconditions
+                .iter()
+                .map(|one| PreconditionViolation { subject: one.subject.clone(), description: one.description.clone() })
                 .collect(),
             hint,
             help_url: link.map(|link| link.url.clone()).filter(|url| !url.is_empty()),

@@ -144,7 +144,13 @@ impl Client {
         Ok(Changed { value: value.deleted_nodes, request_id, trace_id })
     }
 
-    async fn change<Q, A, F, Fut>(&self, request_id: String, message: Q, send: F) -> Result<Changed<A>, Error>
+    /// Sends a change, which has its request id already.
+    pub(crate) async fn change<Q, A, F, Fut>(
+        &self,
+        request_id: String,
+        message: Q,
+        send: F,
+    ) -> Result<Changed<A>, Error>
     where
         Q: Clone,
         F: Fn(Service, Request<Q>) -> Fut,

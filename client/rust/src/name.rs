@@ -1,4 +1,4 @@
-//! The two ways to name a node.
+//! The two ways to name a node, and an operation.
 
 /// The resource name of a node: `nodes/worker-1` for both `worker-1` and `nodes/worker-1`.
 pub fn resource_name(name: &str) -> String {
@@ -10,9 +10,20 @@ pub fn node_id(name: &str) -> &str {
     name.strip_prefix("nodes/").unwrap_or(name)
 }
 
+/// The resource name of an operation: `operations/6f1c` for both `6f1c` and `operations/6f1c`.
+pub fn operation_name(name: &str) -> String {
+    if name.contains('/') || name.is_empty() { name.to_owned() } else { format!("operations/{name}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_forms_name_the_same_operation() {
+        assert_eq!(operation_name("6f1c"), "operations/6f1c");
+        assert_eq!(operation_name("operations/6f1c"), "operations/6f1c");
+    }
 
     #[test]
     fn both_forms_become_a_resource_name() {

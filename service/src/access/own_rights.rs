@@ -29,7 +29,10 @@ pub struct OwnRight {
 const READS: [&str; 3] = ["get", "list", "watch"];
 const NODE_WRITES: [&str; 3] = ["create", "patch", "delete"];
 const LEDGER: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
-const LEADERSHIP: [&str; 3] = ["get", "create", "update"];
+/// Of the lease of whoever carries operations out, and of one for each node that has had one. Kubernetes deletes these with their
+/// nodes; some clusters let only those say so who may delete them.
+const LEASES: [&str; 4] = ["get", "create", "update", "delete"];
+const OPERATIONS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
 
 /// What is read of the whole cluster: nodes, and what a drain is planned from and watched by.
 const READ: [(&str, &str); 6] = [
@@ -59,7 +62,9 @@ pub fn needed(namespace: &str, writes_as: WritesAs) -> Vec<OwnRight> {
     rights.push(right("create", "authentication.k8s.io", "tokenreviews"));
     rights.push(right("create", "authorization.k8s.io", "subjectaccessreviews"));
     rights.extend(LEDGER.map(|verb| at_home(verb, "", "configmaps")));
-    rights.extend(LEADERSHIP.map(|verb| at_home(verb, "coordination.k8s.io", "leases")));
+    rights.extend(LEASES.map(|verb| at_home(verb, "coordination.k8s.io", "leases")));
+    rights.extend(OPERATIONS.map(|verb| right(verb, "nodeward.dev", "nodeoperations")));
+    rights.extend(["update", "patch"].map(|verb| right(verb, "nodeward.dev", "nodeoperations/status")));
     match writes_as {
         WritesAs::Server => {
             rights.extend(NODE_WRITES.map(|verb| right(verb, "", "nodes")));

@@ -53,9 +53,10 @@ impl Session {
         self.access.authorizer.require_now(&self.caller, permission, deadline).await
     }
 
-    /// Waits until the caller's credential ends, or until they no longer have this right, and says which. It is asked
-    /// every five minutes, and at the end of the credential.
-    pub async fn ended(&self, permission: Permission) -> Error {
+    /// Waits until the caller's credential ends, or until they no longer have this right (if there is one that they need), and
+    /// says which. It is asked every five minutes, and at the end of the credential.
+    pub async fn ended(&self, permission: impl Into<Option<Permission>>) -> Error {
+        let permission = permission.into();
         let Caller::User(user) = &self.caller else { return std::future::pending().await };
         let ask_again = self.access.ask_again;
         let mut ask_at = Instant::now() + ask_again;
@@ -75,7 +76,7 @@ impl Session {
         }
     }
 
-    async fn ask_again(&self, permission: Permission) -> Result<(), Error> {
+    async fn ask_again(&self, permission: Option<Permission>) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
         let caller = match &self.bearer {
             Some(bearer) => self.access.authenticator.bearer_again(bearer, deadline).await?,
@@ -84,6 +85,7 @@ impl Session {
         if caller.username() != self.caller.username() {
             return Err(Error::Unauthenticated { detail: "the token is somebody else's now".to_owned() });
         }
+        let Some(permission) = permission else { return Ok(()) };
         // Perhaps in other groups than before.
         self.access.authorizer.require_now(&caller, permission, deadline).await
     }

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use nodeward_audit_log::Checkpoint;
 
-use super::record::AuditRecord;
+use super::record::{AuditRecord, NODES};
 use crate::telemetry::{self, LogCopy, SpanId, TraceId, names};
 
 /// The copy of a record: its JSON as it is in the log.
 pub(super) fn of_record(record: &AuditRecord, json: String) -> LogCopy {
-    let object = record.request.object_ref.clone().unwrap_or_default();
+    let object = record.request.object(NODES).cloned().unwrap_or_default();
     let status = record.response_status.clone().unwrap_or_default();
     let trace = TraceId::from_hex(&record.trace_id).ok().map(|trace| (trace, span_in(trace)));
     LogCopy {

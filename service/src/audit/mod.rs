@@ -42,7 +42,7 @@ pub use call::{AuditCall, Outcome};
 pub use carry_out::Done;
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
-pub use record::{Asked, AuditRecord, ObjectRef, ResponseStatus, Stage, User};
+pub use record::{Asked, AuditRecord, NODES, OPERATIONS, ObjectRef, ResponseStatus, Stage, User};
 
 /// Keeps the records.
 #[derive(Clone)]

@@ -94,10 +94,16 @@ pub struct Asked {
     pub label_selector: String,
 }
 
-/// A node.
+/// The resource of nodes.
+pub const NODES: &str = "nodes";
+
+/// The resource of operations.
+pub const OPERATIONS: &str = "operations";
+
+/// A node or an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectRef {
-    /// Always `nodes`.
+    /// [`NODES`] or [`OPERATIONS`].
     pub resource: String,
     /// Its name.
     pub name: String,
@@ -124,6 +130,9 @@ pub struct ResponseStatus {
     /// The fields that changed, as they are now: a merge patch.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub after: Value,
+    /// The operation that was begun, if the call began one: `operations/...`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub operation: String,
     /// What an outcome was concluded from that was unknown at first.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub evidence: String,
@@ -138,6 +147,13 @@ pub struct ResponseStatus {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+impl Asked {
+    /// The object that it is about, if it is one of this resource.
+    pub fn object(&self, resource: &str) -> Option<&ObjectRef> {
+        self.object_ref.as_ref().filter(|object| object.resource == resource)
+    }
 }
 
 impl User {

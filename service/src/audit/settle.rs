@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Auditor;
-use super::record::{AuditRecord, Stage};
+use super::record::{AuditRecord, NODES, Stage};
 use super::unsettled::{self, Unsettled};
 use super::verdict::{Question, Verdict, request_id};
 use crate::cluster::Cluster;
@@ -78,7 +78,7 @@ impl Auditor {
 }
 
 async fn look(cluster: &Cluster, intent: &AuditRecord) -> Result<Remains, Error> {
-    let node = intent.request.object_ref.as_ref().map(|object| object.name.as_str()).unwrap_or_default();
+    let node = intent.request.object(NODES).map(|object| object.name.as_str()).unwrap_or_default();
     cluster.mutator().remains(node, request_id(intent), Instant::now() + PATIENCE).await
 }
 

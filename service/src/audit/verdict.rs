@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::record::{AuditRecord, ResponseStatus};
+use super::record::{AuditRecord, OPERATIONS, ResponseStatus};
 use crate::cluster::mutate::{Remains, Remembers};
 
 /// The reason of an outcome that nobody knows.
@@ -50,6 +50,9 @@ impl Question<'_> {
     pub fn decide(&self, remains: &Remains) -> Verdict {
         if self.intent.request.dry_run {
             return Verdict::NotCarriedOut("it was only to be tried".to_owned());
+        }
+        if self.intent.request.object(OPERATIONS).is_some() {
+            return open("what became of an operation, the operation shows");
         }
         if remains.last_change() == Some(self.intent.audit_id) {
             return carried_out("the node's last change has this audit id");

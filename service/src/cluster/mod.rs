@@ -11,6 +11,7 @@ mod feed;
 mod impersonate;
 pub mod lease;
 pub mod mutate;
+mod node_lock;
 pub mod observe;
 mod operations;
 mod retry_after;
@@ -31,6 +32,7 @@ use self::write_as::Impersonation;
 use crate::error::Error;
 
 pub use connect::{ClusterOptions, Connection};
+pub use node_lock::Stored;
 pub use operations::Operations;
 pub use review::Reviews;
 pub use write_as::{WriteAs, WritesAs};
@@ -63,7 +65,7 @@ impl Cluster {
         let reviews = Reviews::new(client.clone());
         let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone()).into();
         let observer = observe::Observer::new(client.clone()).into();
-        let operations = Operations::new(client.clone()).into();
+        let operations = Operations::new(client.clone(), &namespace).into();
         Self {
             nodes: Api::all(client),
             store,

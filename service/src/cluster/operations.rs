@@ -1,12 +1,14 @@
 //! Operations as Kubernetes keeps them: custom resources of one kind, written by nodeward alone, in its own name.
 
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::fault;
 use super::feed::Whole;
+use super::node_lock::NodeLocks;
 use super::observe::{Shared, View};
 use crate::error::Error;
 use crate::operation::{Cancel, NodeOperation};
@@ -16,12 +18,15 @@ use crate::operation::{Cancel, NodeOperation};
 pub struct Operations {
     api: Api<NodeOperation>,
     watched: Shared<Whole<NodeOperation>>,
+    pub(super) locks: NodeLocks,
 }
 
 impl Operations {
-    pub(super) fn new(client: Client) -> Self {
+    /// The operations of a cluster. That a node has one at a time is kept in this namespace.
+    pub(super) fn new(client: Client, namespace: &str) -> Self {
+        let locks = NodeLocks::new(client.clone(), namespace);
         let api = Api::all(client);
-        Self { watched: Shared::new(Whole::new(api.clone()), "nodeoperations"), api }
+        Self { watched: Shared::new(Whole::new(api.clone()), "nodeoperations"), api, locks }
     }
 
     /// All operations. They are watched once, for as long as anybody holds a view.
@@ -29,16 +34,28 @@ impl Operations {
         self.watched.view()
     }
 
-    /// Stores a new operation.
+    /// Stores a new operation, whatever else is done to its node.
     pub async fn create(&self, operation: &NodeOperation, deadline: Instant) -> Result<NodeOperation, Error> {
+        self.try_create(operation, deadline).await?.map_err(own_fault)
+    }
+
+    /// The same, but what Kubernetes answers is left to the caller.
+    pub(super) async fn try_create(
+        &self,
+        operation: &NodeOperation,
+        deadline: Instant,
+    ) -> Result<kube::Result<NodeOperation>, Error> {
         let params = PostParams::default();
-        let create = self.api.create(&params, operation);
-        within(deadline, "storing the operation", create).await?.map_err(fault::from_kube)
+        within(deadline, "storing the operation", self.api.create(&params, operation)).await
     }
 
     /// The operation of this name, now. None if there is none.
     pub async fn get(&self, name: &str, deadline: Instant) -> Result<Option<NodeOperation>, Error> {
-        within(deadline, "reading the operation", self.api.get_opt(name)).await?.map_err(fault::from_kube)
+        match within(deadline, "reading the operation", self.api.get(name)).await? {
+            Ok(operation) => Ok(Some(operation)),
+            Err(kube::Error::Api(status)) if is_missing(&status, name) => Ok(None),
+            Err(error) => Err(own_fault(error)),
+        }
     }
 
     /// Writes the status, if the operation is still at the version that this one was read at. None if it is not, or is gone.
@@ -51,27 +68,78 @@ impl Operations {
         let write = self.api.replace_status(&name, &params, operation);
         match within(deadline, "writing how far the operation has come", write).await? {
             Ok(written) => Ok(Some(written)),
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(None),
-            Err(error) => Err(fault::from_kube(error)),
+            Err(kube::Error::Api(status)) if status.is_conflict() || is_missing(&status, &name) => Ok(None),
+            Err(error) => Err(own_fault(error)),
         }
     }
 
-    /// Notes that an operation is to end. Whoever was first is noted.
-    pub async fn cancel(&self, name: &str, cancel: &Cancel, deadline: Instant) -> Result<NodeOperation, Error> {
-        let patch = Patch::Merge(json!({"spec": {"cancel": cancel}}));
-        let params = PatchParams::default();
-        let patch = self.api.patch(name, &params, &patch);
-        within(deadline, "cancelling the operation", patch).await?.map_err(fault::from_kube)
+    /// Notes that an operation is to end, if it is still at the version that this one was read at. None if it is not, or is gone.
+    pub async fn cancel(
+        &self,
+        operation: &NodeOperation,
+        cancel: &Cancel,
+        deadline: Instant,
+    ) -> Result<Option<NodeOperation>, Error> {
+        let version = &operation.metadata.resource_version;
+        let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": {"cancel": cancel}}));
+        let (name, params) = (operation.name_any(), PatchParams::default());
+        match within(deadline, "cancelling the operation", self.api.patch(&name, &params, &patch)).await? {
+            Ok(written) => Ok(Some(written)),
+            Err(kube::Error::Api(status)) if status.is_conflict() || is_missing(&status, &name) => Ok(None),
+            Err(error) => Err(own_fault(error)),
+        }
     }
 
-    /// Forgets an operation.
-    pub async fn delete(&self, name: &str, deadline: Instant) -> Result<(), Error> {
-        let params = DeleteParams::default();
-        let delete = self.api.delete(name, &params);
-        within(deadline, "deleting the operation", delete).await?.map(drop).map_err(fault::from_kube)
+    /// Forgets an operation, if it is still at the version that this one was read at. Whether it was.
+    pub async fn delete(&self, operation: &NodeOperation, deadline: Instant) -> Result<bool, Error> {
+        let (uid, resource_version) = (operation.uid(), operation.resource_version());
+        let (name, params) = (operation.name_any(), DeleteParams::default());
+        let params = params.preconditions(Preconditions { uid, resource_version });
+        match within(deadline, "deleting the operation", self.api.delete(&name, &params)).await? {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_conflict() || is_missing(&status, &name) => Ok(false),
+            Err(error) => Err(own_fault(error)),
+        }
     }
 }
 
-async fn within<T>(deadline: Instant, stage: &'static str, call: impl Future<Output = T>) -> Result<T, Error> {
+/// Whether there is no object of this name. Of a resource that Kubernetes does not know it says that too, but names no object.
+fn is_missing(status: &Status, name: &str) -> bool {
+    status.is_not_found() && status.details.as_ref().is_some_and(|details| details.name == name)
+}
+
+/// What a failed call means. It is sent in the server's own name, so that callers can't do anything about what is refused.
+pub(super) fn own_fault(error: kube::Error) -> Error {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => Error::OperationsUnavailable,
+        error => match fault::from_kube(error) {
+            Error::Denied { message } => Error::Internal { detail: message },
+            other => other,
+        },
+    }
+}
+
+pub(super) async fn within<T>(
+    deadline: Instant,
+    stage: &'static str,
+    call: impl Future<Output = T>,
+) -> Result<T, Error> {
     timeout_at(deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::StatusDetails;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_operation_is_told_from_a_missing_kind() {
+        let of_kind = Status::failure("404 page not found", "Failed to parse error data").with_code(404);
+        assert!(!is_missing(&of_kind, "a"));
+        assert!(matches!(own_fault(kube::Error::Api(of_kind.boxed())), Error::OperationsUnavailable));
+        let [group, kind, uid] = [(); 3].map(|()| String::new());
+        let details = StatusDetails { name: "a".into(), group, kind, uid, causes: vec![], retry_after_seconds: 0 };
+        assert!(is_missing(&Status::failure("not found", "NotFound").with_code(404).with_details(details), "a"));
+    }
 }

@@ -16,7 +16,7 @@ pub const MAX_SELECTORS: usize = 32;
 pub const MAX_TEXT: usize = 1024;
 
 impl DrainPolicy {
-    /// All that is wrong with the policy, by the names of its fields: `budget_overrides[0].reason`.
+    /// All that is wrong with the policy, by the names that the contract has for its fields: `budget_overrides[0].reason`.
     ///
     /// # Errors
     /// What is wrong.
@@ -42,7 +42,7 @@ impl DrainPolicy {
         let mut seen = BTreeSet::new();
         for (index, it) in self.budget_overrides.iter().enumerate() {
             let field = format!("budget_overrides[{index}]");
-            for (name, text) in [("namespace", &it.namespace), ("name", &it.name), ("reason", &it.reason)] {
+            for (name, text) in [("namespace", &it.namespace), ("budget", &it.name), ("reason", &it.reason)] {
                 check_text(found, &format!("{field}.{name}"), text);
             }
             if !seen.insert((&it.namespace, &it.name)) {
@@ -55,7 +55,7 @@ impl DrainPolicy {
         check_count(found, "rules", self.rules.len(), MAX_ENTRIES);
         let mut seen = BTreeSet::new();
         for (index, rule) in self.rules.iter().enumerate() {
-            let name = format!("rules[{index}].name");
+            let name = format!("rules[{index}].rule");
             check_text(found, &name, &rule.name);
             if !seen.insert(&rule.name) {
                 found.add(name, format!("{} is the name of two rules: a plan could not say which decided", rule.name));
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn rules_have_names_of_their_own() {
         let policy = DrainPolicy { rules: vec![rule("a"), rule("a"), rule("")], ..DrainPolicy::default() };
-        assert_eq!(fields(&policy), ["rules[1].name", "rules[2].name"]);
+        assert_eq!(fields(&policy), ["rules[1].rule", "rules[2].rule"]);
     }
 
     #[test]
@@ -132,6 +132,6 @@ mod tests {
         let mut policy = DrainPolicy { rules, ..DrainPolicy::default() };
         policy.rules[0].name = "x".repeat(MAX_TEXT + 1);
         policy.rules[1].pods = vec![Default::default(); MAX_SELECTORS + 1];
-        assert_eq!(fields(&policy), ["rules", "rules[0].name", "rules[1].pods"]);
+        assert_eq!(fields(&policy), ["rules", "rules[0].rule", "rules[1].pods"]);
     }
 }

@@ -5,11 +5,13 @@
 //! something has to happen that nobody can foresee there is no estimate, but what it waits for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::input::Terms;
+use super::summary::held_by;
 use super::{Action, AtDeadline, BudgetVerdict, DrainPolicy, Fit, PodPlan};
 use crate::pod::PodReference;
 
@@ -75,6 +77,26 @@ impl Unbounded {
     /// Whether it no longer matters when pods are deleted at the deadline.
     fn ends_by_deletion(&self) -> bool {
         matches!(self, Self::Budget { .. } | Self::NoRoom { .. } | Self::Completion { .. })
+    }
+}
+
+/// One line for people.
+impl fmt::Display for Unbounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget { pod, verdict } => write!(f, "{pod}: {}", held_by(verdict)),
+            Self::NoRoom { pod, replacement_of } => {
+                write!(f, "{pod}: it waits for the replacement of {replacement_of}, which finds no place")
+            }
+            Self::Completion { pod } => write!(f, "{pod}: it is to finish by itself"),
+            Self::Stuck { pod, overdue_seconds } => {
+                write!(f, "{pod}: its grace period ended {overdue_seconds} s ago, and it is still there")
+            }
+            Self::NodeUnreachable => f.write_str("the node's kubelet does not answer: nothing ends there"),
+            Self::Deadline { needed, deadline } => {
+                write!(f, "it takes up to {} s, and fails after {} s", needed.as_secs(), deadline.as_secs())
+            }
+        }
     }
 }
 

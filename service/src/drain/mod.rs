@@ -27,7 +27,7 @@ mod step;
 mod summary;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use blocker::Blocker;
 pub use budget::{

@@ -1,6 +1,8 @@
 //! What a plan amounts to: how many pods get which verdict, what refuses, what to beware of.
 
-use super::{Action, BudgetVerdict, Effect, Fit, Nowhere, PodPlan, Reason};
+use std::fmt;
+
+use super::{Action, Blocker, BudgetVerdict, Effect, Fit, Nowhere, PodPlan, Reason};
 use crate::pod::PodReference;
 
 /// How many pods get which verdict.
@@ -70,6 +72,36 @@ pub enum Warning {
         /// Why not.
         nowhere: Nowhere,
     },
+}
+
+/// One line for people.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pod, self.reason)
+    }
+}
+
+/// One line for people.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeUnreachable => f.write_str("the node's kubelet does not answer: nothing ends there"),
+            Self::Pod { pod, reason } => write!(f, "{pod}: {reason}"),
+            Self::Blocked { pod, verdict } => write!(f, "{pod}: {}", held_by(verdict)),
+            Self::NoRoom { pod, nowhere } => write!(f, "{pod}: its replacement finds no place: {nowhere}"),
+        }
+    }
+}
+
+/// What a budget has against an eviction, in words.
+pub(super) fn held_by(verdict: &BudgetVerdict) -> String {
+    match Blocker::of_budgets(verdict, &[]) {
+        Some(Blocker::SeveralBudgets { .. }) => {
+            "several budgets cover it, and Kubernetes evicts it under none".to_owned()
+        }
+        Some(blocker) => blocker.to_string(),
+        None => "no budget holds it".to_owned(),
+    }
 }
 
 pub(super) fn refusals(pods: &[PodPlan]) -> Vec<Refusal> {

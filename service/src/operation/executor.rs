@@ -9,7 +9,7 @@ use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::drainer::carry_out;
-use super::{NodeOperation, queue};
+use super::{NodeOperation, forget, queue};
 use crate::cluster::Cluster;
 use crate::cluster::lease::{LeaseTiming, Term};
 
@@ -50,6 +50,7 @@ impl Executor {
     async fn lead(&self, term: &Term, holder: &str) {
         let mut operations = self.cluster.operations().view();
         let mut running = Running::default();
+        let mut forgetting = Box::pin(forget::keep_forgetting(self.cluster.operations().clone(), operations.clone()));
         loop {
             let known = operations.all();
             running.forget_ended(&known);
@@ -62,6 +63,7 @@ impl Executor {
                 () = term.lost() => return,
                 () = operations.changed() => {}
                 () = running.one_ended() => {}
+                () = &mut forgetting => {}
             }
         }
     }

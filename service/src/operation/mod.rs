@@ -9,6 +9,8 @@ mod cordon;
 mod drainer;
 mod ending;
 mod executor;
+mod filter;
+mod forget;
 mod happening;
 mod journal;
 mod options;
@@ -19,8 +21,9 @@ mod sight;
 mod status;
 
 pub use executor::Executor;
+pub use filter::OperationFilter;
 pub use options::OperationOptions;
 pub use record::{
-    Cancel, Cordon, CordonState, Drain, NodeIdentity, NodeOperation, OperationFailure, OperationSpec, OperationStatus,
-    Requester, State,
+    Cancel, Cordon, CordonState, Drain, NODE_UID_LABEL, NodeIdentity, NodeOperation, OperationFailure, OperationSpec,
+    OperationStatus, Requester, State,
 };

@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::caller::{Caller, Credential, Details, Principal};
 use crate::drain::PodProgress;
 
+/// The label of an operation that holds the uid of the node that it is about.
+pub const NODE_UID_LABEL: &str = "nodeward.dev/node-uid";
+
 /// What is to be done. Written when it is asked for; only `cancel` is written later.
 #[derive(Clone, Debug, Default, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -108,6 +111,9 @@ pub struct Cancel {
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// The id of the request that asked for it, if it had one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
 }
 
 /// How far an operation has come.
@@ -236,6 +242,19 @@ impl Requester {
         }
     }
 
+    /// Whether this is the caller. Users of one name are told apart by their uids, where Kubernetes knows both.
+    pub fn is(&self, caller: &Caller) -> bool {
+        match caller {
+            Caller::Server => self.username.is_empty(),
+            Caller::User(user) => {
+                let uids = [&self.uid, &user.details.uid];
+                !self.username.is_empty()
+                    && self.username == user.username
+                    && (uids[0] == uids[1] || uids.iter().any(|uid| uid.is_empty()))
+            }
+        }
+    }
+
     /// The caller in whose name it is carried out. Their credential has been shown once; whether they still may is asked
     /// of Kubernetes each time.
     pub fn caller(&self) -> Caller {
@@ -280,9 +299,8 @@ mod tests {
 
     const HEAD: &str = "# Made from service/src/operation/record.rs, and held to it by a test there.\n";
 
-    #[test]
-    fn whoever_asked_is_known_again() {
-        let principal = Principal {
+    fn alice() -> Principal {
+        Principal {
             username: "alice".to_owned(),
             groups: vec!["fleet".to_owned()],
             details: Details {
@@ -291,9 +309,27 @@ mod tests {
             },
             credential: Credential::OidcToken,
             expires: None,
-        };
-        for caller in [Caller::Server, Caller::User(principal.into())] {
-            assert_eq!(Requester::of(&caller).caller(), caller);
         }
+    }
+
+    #[test]
+    fn whoever_asked_is_known_again() {
+        for caller in [Caller::Server, Caller::User(alice().into())] {
+            assert_eq!(Requester::of(&caller).caller(), caller);
+            assert!(Requester::of(&caller).is(&caller));
+        }
+    }
+
+    #[test]
+    fn whoever_has_the_name_of_a_requester_who_is_gone_is_another() {
+        let requester = Requester::of(&Caller::User(alice().into()));
+        let with_uid = |uid: &str| {
+            let details = Details { uid: uid.to_owned(), ..Details::default() };
+            Caller::User(Principal { details, ..alice() }.into())
+        };
+        assert!(requester.is(&with_uid("")), "a certificate says no uid");
+        assert!(!requester.is(&with_uid("another")));
+        let bob = Caller::User(Principal { username: "bob".to_owned(), ..alice() }.into());
+        assert!(!requester.is(&bob) && !requester.is(&Caller::Server) && !Requester::default().is(&bob));
     }
 }

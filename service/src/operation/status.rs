@@ -5,8 +5,20 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{CordonState, OperationStatus, State};
+use super::{CordonState, NodeOperation, OperationStatus, State};
 use crate::drain::{PodProgress, PodState};
+
+impl NodeOperation {
+    /// How far it has come.
+    pub fn state(&self) -> State {
+        self.status.as_ref().map(|status| status.state).unwrap_or_default()
+    }
+
+    /// The number of its last event. 0 if nothing has happened yet.
+    pub fn sequence(&self) -> i64 {
+        self.status.as_ref().map_or(0, |status| status.sequence)
+    }
+}
 
 impl OperationStatus {
     /// Takes in how far the operation has come. Whether that is news.
@@ -43,13 +55,15 @@ impl OperationStatus {
         let mut is_news = false;
         for mut pod in progress {
             let was = before.get(pod.pod.uid.as_str()).copied();
-            if was.is_none_or(|was| was.state != pod.state) {
-                pod.since = Some(now);
-            }
-            if was.is_none_or(|was| pod.is_news(was)) {
-                pod.sequence = self.next();
-                is_news = true;
-            }
+            let of_the_same_state = was.filter(|was| was.state == pod.state);
+            pod.since = of_the_same_state.map_or(Some(now), |was| was.since);
+            pod.sequence = match was {
+                Some(was) if !pod.is_news(was) => was.sequence,
+                _ => {
+                    is_news = true;
+                    self.next()
+                }
+            };
             self.pods.push(pod);
         }
         is_news
@@ -109,6 +123,14 @@ mod tests {
         let told: Vec<_> = status.pods.iter().map(|pod| (pod.sequence, pod.since)).collect();
         assert_eq!(told, [(1, Some(at(1))), (3, Some(at(2)))]);
         assert!(!status.set_progress(status.pods.clone(), at(3)));
+    }
+
+    #[test]
+    fn a_pod_that_is_as_it_was_keeps_its_number_whatever_comes_with_it() {
+        let mut status = OperationStatus::default();
+        status.set_progress(vec![pod("a", PodState::Pending)], at(1));
+        assert!(!status.set_progress(vec![pod("a", PodState::Pending)], at(2)));
+        assert_eq!((status.pods[0].sequence, status.pods[0].since), (1, Some(at(1))));
     }
 
     #[test]

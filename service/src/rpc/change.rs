@@ -205,11 +205,11 @@ pub(super) async fn delete_collection(
 
 /// Who asks for which change.
 pub(super) struct Call {
-    session: Session,
+    pub(super) session: Session,
     pub(super) mutation: Mutation,
     /// The caller's place among the changes in progress, which a change keeps to its end.
-    permit: Option<CallPermit>,
-    audit: AuditCall,
+    pub(super) permit: Option<CallPermit>,
+    pub(super) audit: AuditCall,
 }
 
 /// The call, the request and what is wrong so far. From here on the trace says what was asked for, whatever comes of it.
@@ -298,16 +298,18 @@ impl Done for DeletedNodes {
     }
 }
 
-fn succeeded(outcome: Outcome) -> audit::Outcome {
+/// How a change is recorded that has succeeded.
+pub(super) fn succeeded(outcome: Outcome) -> audit::Outcome {
     audit::Outcome { code: "OK".to_owned(), outcome: outcome.as_str().to_owned(), ..audit::Outcome::default() }
 }
 
 /// What a request asks for, for its record.
 fn asked(common: &Common) -> audit::Asked {
-    let node = Some(&common.node).filter(|node| !node.is_empty());
+    let objects = [(audit::NODES, &common.node), (audit::OPERATIONS, &common.operation)];
+    let object = objects.into_iter().find(|(_, name)| !name.is_empty());
     audit::Asked {
-        object_ref: node.map(|name| audit::ObjectRef {
-            resource: "nodes".to_owned(),
+        object_ref: object.map(|(resource, name)| audit::ObjectRef {
+            resource: resource.to_owned(),
             name: name.chars().take(253).collect(),
             uid: String::new(),
         }),
@@ -319,18 +321,18 @@ fn asked(common: &Common) -> audit::Asked {
 }
 
 /// The right that a change needs.
-struct Right<'a> {
-    session: &'a Session,
-    permission: Permission,
-    writes_as: WritesAs,
-    deadline: Instant,
-    permit: Option<CallPermit>,
-    audit: AuditCall,
+pub(super) struct Right<'a> {
+    pub(super) session: &'a Session,
+    pub(super) permission: Permission,
+    pub(super) writes_as: WritesAs,
+    pub(super) deadline: Instant,
+    pub(super) permit: Option<CallPermit>,
+    pub(super) audit: AuditCall,
 }
 
 /// Runs a change in a task of its own, if the caller has the right: it goes on if the client leaves, and the server waits
 /// for it when it stops.
-async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
+pub(super) async fn to_the_end<T, F>(rpc: &NodeRpc, right: Right<'_>, work: F) -> Result<T, Error>
 where
     T: Done + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -346,6 +348,26 @@ where
         // Nobody asks after this: the answer must not be an old one.
         session.require_now(permission.clone(), deadline).await?;
     }
+    let result = in_a_task(rpc, audit, permit, deadline, Box::pin(work)).await;
+    if let Err(Error::Denied { .. }) = &result {
+        // Kubernetes had the last word: perhaps the right was taken away a moment ago, and it was no webhook that refused.
+        session.require_now(permission, deadline).await?;
+    }
+    result
+}
+
+/// Runs a change that is allowed in a task of its own, between its records.
+pub(super) async fn in_a_task<T, F>(
+    rpc: &NodeRpc,
+    audit: AuditCall,
+    permit: Option<CallPermit>,
+    deadline: Instant,
+    work: F,
+) -> Result<T, Error>
+where
+    T: Done + Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
     // All of it in the task, the intent too: once that is on its way nothing may keep the outcome from being recorded.
     let work = audit.carry_out(deadline, work);
     let work = async move {
@@ -353,12 +375,7 @@ where
         work.await
     };
     let task = rpc.tasks.spawn(Box::pin(work).instrument(tracing::Span::current()));
-    let result = task.await.map_err(|error| Error::Internal { detail: error.to_string() })?;
-    if let Err(Error::Denied { .. }) = &result {
-        // Kubernetes had the last word: perhaps the right was taken away a moment ago, and it was no webhook that refused.
-        session.require_now(permission, deadline).await?;
-    }
-    result
+    task.await.map_err(|error| Error::Internal { detail: error.to_string() })?
 }
 
 fn parse_propagation(number: i32, violations: &mut Violations) -> Option<Propagation> {

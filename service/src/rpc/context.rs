@@ -1,4 +1,4 @@
-//! What all RPCs of NodeService work with.
+//! What all RPCs of NodeService and DrainService work with.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tonic::Extensions;
 
 use crate::cluster::Cluster;
 
-/// NodeService on a cluster.
+/// NodeService and DrainService on a cluster.
 #[derive(Clone)]
 pub struct NodeRpc {
     pub(super) cluster: Cluster,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nodeward_api::google::longrunning::DeleteOperationRequest;
 use nodeward_api::v1;
 use prost::Message;
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub(super) struct Common {
     pub(super) reason: String,
     /// The name of the node that is to change, without `nodes/`. Empty if the request names none, or many.
     pub(super) node: String,
+    /// The name of the operation that is to change, without `operations/`. Empty if the request names none.
+    pub(super) operation: String,
     /// The encoded request without its id: what the id stands for.
     content: Vec<u8>,
 }
@@ -69,6 +72,7 @@ macro_rules! changes {
                     validate_only: self.validate_only,
                     reason: self.reason.clone(),
                     node: node(self).trim_start_matches("nodes/").to_owned(),
+                    operation: String::new(),
                     content,
                 };
                 $(common.$etag.clone_from(&self.$etag);)?
@@ -92,6 +96,34 @@ changes! {
     "DeleteNodes" => DeleteNodesRequest, |_| "";
     "CordonNode" => CordonNodeRequest, |request| &request.name, etag;
     "UncordonNode" => UncordonNodeRequest, |request| &request.name, etag;
+    "DrainNode" => DrainNodeRequest, |request| &request.name, etag;
+}
+
+impl Change for v1::CancelOperationRequest {
+    const METHOD: &'static str = "CancelOperation";
+
+    fn common(&self) -> Common {
+        Common {
+            request_id: self.request_id.clone(),
+            etag: self.etag.clone(),
+            validate_only: self.validate_only,
+            reason: self.reason.clone(),
+            node: String::new(),
+            operation: self.name.trim_start_matches("operations/").to_owned(),
+            content: Self { request_id: String::new(), ..self.clone() }.encode_to_vec(),
+        }
+    }
+}
+
+/// It is Google's, and has none of the fields that all changes have here.
+impl Change for DeleteOperationRequest {
+    const METHOD: &'static str = "DeleteOperation";
+
+    fn common(&self) -> Common {
+        let [request_id, etag, reason, node] = [(); 4].map(|()| String::new());
+        let operation = self.name.trim_start_matches("operations/").to_owned();
+        Common { request_id, etag, validate_only: false, reason, node, operation, content: self.encode_to_vec() }
+    }
 }
 
 /// The mutation that a request asks for. All that is wrong with its common fields is added to `violations`.
@@ -103,7 +135,7 @@ pub(super) fn mutation<R: Change>(
     audit_id: Uuid,
     violations: &mut Violations,
 ) -> Mutation {
-    let Common { request_id, etag, validate_only, reason, node: _, content } = common;
+    let Common { request_id, etag, validate_only, reason, node: _, operation: _, content } = common;
     let etag = parse_etag(&etag).unwrap_or_else(|violation| {
         violations.0.push(violation);
         None

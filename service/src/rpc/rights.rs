@@ -25,9 +25,19 @@ const fn status(rpc: &'static str, verb: &'static str) -> Right {
     Right { rpc, verb, group: "", resource: "nodes", subresource: "status" }
 }
 
-/// There is no such resource in Kubernetes: it is there to be named in RBAC.
+/// There are no such resources in Kubernetes: they are there to be named in RBAC.
+const fn node_drains(rpc: &'static str, verb: &'static str) -> Right {
+    Right { rpc, verb, group: "nodeward.dev", resource: "nodedrains", subresource: "" }
+}
+
+/// As these.
 const fn audit_records(rpc: &'static str, verb: &'static str) -> Right {
     Right { rpc, verb, group: "nodeward.dev", resource: "auditrecords", subresource: "" }
+}
+
+/// Nor this: what operations are kept in, nodeward alone reads and writes.
+const fn operations(rpc: &'static str, verb: &'static str) -> Right {
+    Right { rpc, verb, group: "nodeward.dev", resource: "operations", subresource: "" }
 }
 
 pub(super) const GET_NODE: Right = nodes("GetNode", "get");
@@ -45,10 +55,27 @@ pub(super) const DELETE_NODES_LIST: Right = nodes("DeleteNodes", "list");
 pub(super) const DELETE_NODES: Right = nodes("DeleteNodes", "delete");
 pub(super) const CORDON_NODE: Right = nodes("CordonNode", "patch");
 pub(super) const UNCORDON_NODE: Right = nodes("UncordonNode", "patch");
+/// It tells which pods the node has, and what covers them.
+pub(super) const PLAN_DRAIN: Right = node_drains("PlanDrain", "create");
+pub(super) const DRAIN_NODE: Right = node_drains("DrainNode", "create");
+/// A drain begins with a cordon.
+pub(super) const DRAIN_NODE_CORDONS: Right = nodes("DrainNode", "patch");
 pub(super) const LIST_AUDIT_RECORDS: Right = audit_records("ListAuditRecords", "list");
 pub(super) const STREAM_AUDIT_RECORDS: Right = audit_records("StreamAuditRecords", "watch");
 
+pub(super) const GET_OPERATION: Right = operations("GetOperation", "get");
+pub(super) const LIST_OPERATIONS: Right = operations("ListOperations", "list");
+pub(super) const WAIT_OPERATION: Right = operations("WaitOperation", "get");
+pub(super) const STREAM_OPERATION_EVENTS: Right = operations("StreamOperationEvents", "watch");
+pub(super) const CANCEL_OPERATION: Right = operations("CancelOperation", "update");
+pub(super) const DELETE_OPERATION: Right = operations("DeleteOperation", "delete");
+
 impl Right {
+    /// Whether whoever asked for an operation may call this RPC on it without the right.
+    pub(super) fn is_for_requester(self) -> bool {
+        [GET_OPERATION, WAIT_OPERATION, STREAM_OPERATION_EVENTS, CANCEL_OPERATION].contains(&self)
+    }
+
     /// The right to this RPC on the node of this name; on all nodes, if it is empty.
     pub(super) fn on(self, name: &str) -> Permission {
         let Self { rpc: _, verb, group, resource, subresource } = self;
@@ -70,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Right; 15] = [
+    const ALL: [Right; 24] = [
         GET_NODE,
         LIST_NODES,
         WATCH_NODES,
@@ -84,14 +111,24 @@ mod tests {
         DELETE_NODES,
         CORDON_NODE,
         UNCORDON_NODE,
+        PLAN_DRAIN,
+        DRAIN_NODE,
+        DRAIN_NODE_CORDONS,
         LIST_AUDIT_RECORDS,
         STREAM_AUDIT_RECORDS,
+        GET_OPERATION,
+        LIST_OPERATIONS,
+        WAIT_OPERATION,
+        STREAM_OPERATION_EVENTS,
+        CANCEL_OPERATION,
+        DELETE_OPERATION,
     ];
 
     #[test]
     fn every_rpc_needs_a_right() {
         let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-        let ours = pool.services().filter(|service| service.package_name() == "nodeward.v1");
+        let packages = ["nodeward.v1", "google.longrunning"];
+        let ours = pool.services().filter(|service| packages.contains(&service.package_name()));
         let rpcs: BTreeSet<String> =
             ours.flat_map(|service| service.methods().map(|rpc| rpc.name().to_owned()).collect::<Vec<_>>()).collect();
         let known: BTreeSet<String> = ALL.iter().map(|right| right.rpc.to_owned()).collect();
@@ -107,7 +144,8 @@ mod tests {
             let row = format!("| {rpc} | `{verb}` | `{resource}` |");
             assert!(document.contains(&row), "docs/security.md lacks {row}");
         }
-        let is_row = |line: &str| line.contains("| `nodes") || line.contains("| `auditrecords");
+        let resources = ["| `nodes", "| `nodedrains", "| `auditrecords", "| `operations"];
+        let is_row = |line: &str| resources.iter().any(|resource| line.contains(resource));
         assert_eq!(document.lines().filter(|line| is_row(line)).count(), ALL.len());
     }
 }

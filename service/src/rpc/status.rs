@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 use crate::error::Error;
 use crate::node::Violations;
@@ -53,18 +53,23 @@ fn code(error: &Error) -> Code {
         | Error::Overloaded { .. }
         | Error::AuthenticationOverloaded { .. }
         | Error::LedgerFull { .. } => Code::ResourceExhausted,
-        Error::NotFound { .. } => Code::NotFound,
+        Error::NotFound { .. } | Error::OperationNotFound { .. } => Code::NotFound,
         Error::AlreadyExists { .. } => Code::AlreadyExists,
         Error::EtagMismatch { .. }
         | Error::Conflict { .. }
         | Error::FieldConflict { .. }
+        | Error::OperationInProgress { .. }
+        | Error::PlanChanged { .. }
         | Error::PartiallyDeleted { .. } => Code::Aborted,
         Error::ControllerOwnedTaint { .. }
         | Error::PatchTestFailed { .. }
         | Error::CountMismatch { .. }
         | Error::Claim { .. }
         | Error::Denied { .. }
+        | Error::DrainRefused { .. }
         | Error::NoAuditLog
+        | Error::OperationNotDone { .. }
+        | Error::OperationsUnavailable
         | Error::ValidationUnsupported { .. } => Code::FailedPrecondition,
         Error::AuditLogUnreadable { .. } => Code::DataLoss,
         Error::Throttled { .. }
@@ -104,6 +109,18 @@ fn details(error: &Error) -> ErrorDetails {
         Error::NotFound { node } | Error::AlreadyExists { node } => {
             details.set_resource_info("nodeward.dev/Node", format!("nodes/{}", shorten(node, 253)), "", "");
         }
+        Error::OperationNotFound { operation } => {
+            details.set_resource_info(
+                "nodeward.dev/Operation",
+                format!("operations/{}", shorten(operation, 253)),
+                "",
+                "",
+            );
+        }
+        Error::OperationNotDone { operation, state } => {
+            let (subject, description) = (format!("operations/{operation}"), format!("it is {state}"));
+            details.add_precondition_failure_violation(error.reason(), subject, description);
+        }
         Error::ControllerOwnedTaint { key, advice, .. } => {
             details.add_precondition_failure_violation("CONTROLLER_OWNED_TAINT", shorten(key, 300), advice);
         }
@@ -114,6 +131,9 @@ fn details(error: &Error) -> ErrorDetails {
         Error::Claim { node, refusal } => {
             let description = shorten(&refusal.to_string(), MOST_TEXT);
             details.add_precondition_failure_violation(error.reason(), format!("nodes/{node}"), description);
+        }
+        Error::DrainRefused { refusals, .. } => {
+            details.set_precondition_failure(precondition_violations(error.reason(), refusals));
         }
         Error::PatchTestFailed { detail } => {
             details.add_precondition_failure_violation("PATCH_TEST", "patch", shorten(detail, MOST_TEXT));
@@ -164,6 +184,10 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::NotFound { node } | Error::AlreadyExists { node } | Error::Conflict { node } => {
             vec![("node", node.clone())]
         }
+        Error::OperationNotFound { operation } => vec![("operation", operation.clone())],
+        Error::OperationNotDone { operation, state } => {
+            vec![("operation", operation.clone()), ("state", (*state).to_owned())]
+        }
         Error::AccessDenied { permission } => vec![("permission", permission.clone())],
         Error::RateLimited { user, class, limit, allowed, .. } => vec![
             ("user", user.clone()),
@@ -204,6 +228,11 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             vec![("expected", expected.to_string()), ("actual", actual.to_string())]
         }
         Error::Claim { node, refusal } => vec![("node", node.clone()), ("detail", refusal.to_string())],
+        Error::DrainRefused { node, pods, .. } => vec![("node", node.clone()), ("pods", pods.to_string())],
+        Error::OperationInProgress { node, operation } => {
+            vec![("node", node.clone()), ("operation", operation.clone())]
+        }
+        Error::PlanChanged { node, plan_hash } => vec![("node", node.clone()), ("plan_hash", plan_hash.clone())],
         Error::PartiallyDeleted { deleted, failed } => {
             vec![("deleted", deleted.to_string()), ("failed", failed.join("; "))]
         }
@@ -227,6 +256,8 @@ fn hint(error: &Error) -> &str {
         Error::Overloaded { .. } => "wait before you send it again, or ask another replica",
         Error::LedgerFull { .. } => "send it without a request id, if it may be carried out twice",
         Error::NotFound { .. } => "see whether the name is right",
+        Error::OperationNotFound { .. } => "list the operations",
+        Error::OperationNotDone { .. } => "wait for it, or cancel it",
         Error::AlreadyExists { .. } => "choose another name, or update the node",
         Error::EtagMismatch { .. } => "read again, decide anew, and send the request with the new etag",
         Error::Conflict { .. } => "send the request again",
@@ -240,6 +271,10 @@ fn hint(error: &Error) -> &str {
         }
         Error::Claim { refusal: ClaimError::TooMany, .. } => "take claims back that nobody needs any more",
         Error::PartiallyDeleted { .. } => "send the request again with the same request_id to go on",
+        Error::DrainRefused { .. } => "say in the policy what is to happen to these pods; PlanDrain shows all of them",
+        Error::OperationInProgress { .. } => "follow the operation that drains it, or cancel it",
+        Error::PlanChanged { .. } => "plan again, and look at it",
+        Error::OperationsUnavailable => "apply deploy/crd to the cluster",
         Error::Denied { .. } => "ask for the right in Kubernetes' RBAC, or see which admission webhook refused",
         Error::ValidationUnsupported { .. } => "a webhook of the cluster can't do dry runs",
         Error::Throttled { .. } => "send less at a time",
@@ -263,7 +298,21 @@ fn field_violations(violations: &Violations) -> Vec<FieldViolation> {
     shown.map(|one| FieldViolation::new(shorten(&one.field, 200), shorten(&one.description, MOST_TEXT))).collect()
 }
 
+fn precondition_violations(kind: &str, refusals: &[(String, String)]) -> Vec<PreconditionViolation> {
+    let shown = refusals.iter().take(MOST_VIOLATIONS);
+    let violation = |(subject, reason): &(String, String)| {
+        PreconditionViolation::new(kind, shorten(subject, MOST_TEXT), shorten(reason, MOST_TEXT))
+    };
+    shown.map(violation).collect()
+}
+
+/// Leaves the first half of what is listed. False if there is nothing to leave out.
 fn halve_violations(details: &mut ErrorDetails) -> bool {
+    if let Some(failure) = details.precondition_failure().filter(|failure| failure.violations.len() > 1) {
+        let kept = failure.violations[..failure.violations.len() / 2].to_vec();
+        details.set_precondition_failure(kept);
+        return true;
+    }
     let Some(bad_request) = details.bad_request() else { return false };
     let half = bad_request.field_violations.len() / 2;
     let kept: Vec<FieldViolation> = bad_request.field_violations.iter().take(half).cloned().collect();
@@ -285,190 +334,4 @@ fn shorten(text: &str, most: usize) -> String {
 mod documented;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::node::claim::Claim;
-
-    /// One error of each kind.
-    fn all_errors() -> Vec<Error> {
-        let [node, request_id, what] = [(); 3].map(|()| "x".to_owned());
-        let text = || "x".to_owned();
-        vec![
-            Error::Invalid(Violations::default()),
-            Error::InvalidPageToken,
-            Error::InvalidResumeToken,
-            Error::MessageTooLarge { limit: 1 },
-            Error::ResumeTokenExpired,
-            Error::Unauthenticated { detail: text() },
-            Error::AuthenticationOverloaded { limit: "questions", retry_after: SOON },
-            Error::AccessDenied { permission: text() },
-            Error::RateLimited { user: text(), class: "reads", limit: "rate", allowed: text(), retry_after: SOON },
-            Error::Overloaded { class: "reads", limit: "calls", retry_after: SOON },
-            Error::LedgerFull { user: text(), limit: "user", allowed: 1, retry_after: SOON },
-            Error::NotFound { node: node.clone() },
-            Error::AlreadyExists { node: node.clone() },
-            Error::EtagMismatch { what, expected: text(), current: text() },
-            Error::Conflict { node: node.clone() },
-            Error::FieldConflict { node, fields: text(), managers: text() },
-            Error::PatchTestFailed { detail: text() },
-            Error::ControllerOwnedTaint { key: text(), controller: text(), advice: text() },
-            Error::RequestIdConflict { request_id, method: text() },
-            Error::CountMismatch { expected: 1, actual: 2 },
-            Error::Claim {
-                node: text(),
-                refusal: ClaimError::OfOthers(vec![Claim { owner: text(), ..Claim::default() }]),
-            },
-            Error::Claim { node: text(), refusal: ClaimError::TooMany },
-            Error::PartiallyDeleted { deleted: 1, failed: vec![text()] },
-            Error::Denied { message: text() },
-            Error::ValidationUnsupported { message: text() },
-            Error::Throttled { retry_after: SOON },
-            Error::Unreachable { detail: text() },
-            Error::IssuerUnreachable { detail: text() },
-            Error::AuditUnavailable { detail: text() },
-            Error::NoAuditLog,
-            Error::AuditLogMismatch,
-            Error::AuditLogUnreadable { detail: text() },
-            Error::NotReady,
-            Error::ShuttingDown,
-            Error::DeadlineExceeded { stage: "x" },
-            Error::Internal { detail: text() },
-        ]
-    }
-
-    #[test]
-    fn every_reason_is_documented_with_its_code() {
-        for error in all_errors() {
-            let section = documented::sections().into_iter().find(|section| section.reason == error.reason());
-            let section = section.unwrap_or_else(|| panic!("docs/errors.md lacks {}", error.reason()));
-            // NOT_FOUND in the document, NotFound in the code.
-            let code = format!("{:?}", code(&error)).to_uppercase();
-            assert!(section.codes.iter().any(|one| one.replace('_', "") == code), "{}: {code}", error.reason());
-        }
-    }
-
-    #[test]
-    fn every_status_says_what_to_do_and_where_that_is_explained() {
-        for error in all_errors() {
-            let status = Status::from(error.clone());
-            let link = status.get_details_help().unwrap().links.remove(0);
-            assert!(!link.description.is_empty(), "{}", error.reason());
-            assert!(link.url.ends_with(&format!("#{}", error.reason().to_lowercase())), "{}", link.url);
-        }
-    }
-
-    #[test]
-    fn every_status_names_its_reason_and_domain() {
-        let status = Status::from(Error::NotFound { node: "worker-1".into() });
-        let info = status.get_details_error_info().unwrap();
-        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("NODE_NOT_FOUND", "nodeward.dev"));
-        assert_eq!(info.metadata["node"], "worker-1");
-        assert_eq!(status.code(), Code::NotFound);
-        assert_eq!(status.get_details_resource_info().unwrap().resource_name, "nodes/worker-1");
-    }
-
-    #[test]
-    fn a_bad_request_names_each_field() {
-        let mut violations = Violations::default();
-        violations.add("node.spec.taints[0].key", "must not be empty");
-        violations.add("etag", "must be quoted");
-        let status = Status::from(Error::Invalid(violations));
-        let fields: Vec<String> =
-            status.get_details_bad_request().unwrap().field_violations.into_iter().map(|one| one.field).collect();
-        assert_eq!(fields, ["node.spec.taints[0].key", "etag"]);
-    }
-
-    #[test]
-    fn throttling_says_when_to_try_again() {
-        let status = Status::from(Error::Throttled { retry_after: Duration::from_secs(3) });
-        assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(3)));
-    }
-
-    #[test]
-    fn a_user_who_sends_too_much_is_told_which_limit_it_is_and_when_to_try_again() {
-        let retry_after = Duration::from_nanos(12_345_678);
-        let allowed = "100 a second (200 at once)".to_owned();
-        let error = Error::RateLimited { user: "alice".into(), class: "reads", limit: "rate", allowed, retry_after };
-        let status = Status::from(error);
-        let info = status.get_details_error_info().unwrap();
-        assert_eq!((info.metadata["class"].as_str(), info.metadata["limit"].as_str()), ("reads", "rate"));
-        let violation = status.get_details_quota_failure().unwrap().violations.remove(0);
-        assert_eq!(violation.subject, "user:alice");
-        assert_eq!(violation.description, "reads: 100 a second (200 at once) are allowed");
-        assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(retry_after));
-    }
-
-    #[test]
-    fn kubernetes_throttling_is_told_apart_from_limits_of_our_own() {
-        let answer = |error: Error| {
-            let status = Status::from(error);
-            (status.code(), status.get_details_error_info().unwrap().reason)
-        };
-        let retry_after = Duration::from_secs(3);
-        let [user, allowed] = ["alice", "50 at a time"].map(str::to_owned);
-        let limited = Error::RateLimited { user, class: "reads", limit: "concurrency", allowed, retry_after };
-        let overloaded = Error::Overloaded { class: "reads", limit: "calls", retry_after };
-        assert_eq!(answer(Error::Throttled { retry_after }), (Code::Unavailable, "CLUSTER_THROTTLED".into()));
-        assert_eq!(answer(limited), (Code::ResourceExhausted, "RATE_LIMITED".into()));
-        assert_eq!(answer(overloaded), (Code::ResourceExhausted, "OVERLOADED".into()));
-    }
-
-    #[test]
-    fn every_limit_of_our_own_says_whose_it_is_and_when_to_try_again() {
-        let overloaded = |limit| Error::Overloaded { class: "reads", limit, retry_after: SOON };
-        let unknown = |limit| Error::AuthenticationOverloaded { limit, retry_after: SOON };
-        let ledger = |limit| Error::LedgerFull { user: "alice".into(), limit, allowed: 1, retry_after: SOON };
-        let limits = [
-            (overloaded("calls"), "server"),
-            (overloaded("streams"), "server"),
-            (overloaded("server"), "server"),
-            (overloaded("connection"), "connection"),
-            (overloaded("network"), "network"),
-            (unknown("questions"), "server"),
-            (unknown("failures"), "network"),
-            (ledger("user"), "user:alice"),
-            (ledger("server"), "server"),
-        ];
-        for (error, subject) in limits {
-            let status = Status::from(error);
-            assert_eq!(status.code(), Code::ResourceExhausted);
-            let violations = status.get_details_quota_failure().unwrap().violations;
-            let subjects: Vec<&str> = violations.iter().map(|violation| violation.subject.as_str()).collect();
-            assert_eq!(subjects, [subject]);
-            assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(SOON));
-        }
-    }
-
-    #[test]
-    fn the_details_stay_under_4_kib_whatever_the_texts_hold() {
-        let mut violations = Violations::default();
-        for number in 0..1000 {
-            violations.add(format!("node.metadata.labels.{number}"), "\u{fc}".repeat(100_000));
-        }
-        let texts = "x".repeat(1 << 20);
-        let mut few = Violations::default();
-        for number in 0..7 {
-            few.add(format!("node.spec.taints[{number}].key"), "\u{fc}".repeat(200));
-        }
-        let errors = [
-            Error::Invalid(violations),
-            Error::Invalid(few),
-            Error::FieldConflict { node: texts.clone(), fields: texts.clone(), managers: texts.clone() },
-            Error::PartiallyDeleted { deleted: 1, failed: vec![texts.clone(); 100] },
-            Error::EtagMismatch { what: texts.clone(), expected: texts.clone(), current: texts.clone() },
-            Error::RateLimited {
-                user: "\u{fc}".repeat(1 << 20),
-                class: "reads",
-                limit: "rate",
-                allowed: texts,
-                retry_after: SOON,
-            },
-        ];
-        for error in errors {
-            let status = Status::from(error);
-            assert!(status.details().len() < 4096, "{}: {}", status.code(), status.details().len());
-            assert!(status.message().len() < 1100);
-            assert!(status.get_details_error_info().is_some());
-        }
-    }
-}
+mod tests;

@@ -8,8 +8,11 @@ use std::sync::LazyLock;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
-/// The packages whose methods change nodes if the contract doesn't say that they have no side effects.
+/// The package whose methods change something if the contract doesn't say that they have no side effects.
 const PACKAGE: &str = "nodeward.v1";
+
+/// The package of Google's service for operations, whose descriptors don't say which methods have side effects.
+const OPERATIONS_PACKAGE: &str = "google.longrunning";
 
 /// The package of the health service.
 const HEALTH_PACKAGE: &str = "grpc.health.v1";
@@ -36,6 +39,8 @@ pub(crate) struct Method {
     pub class: Class,
     /// Whether its answer, or its request, is a stream.
     pub streams: bool,
+    /// Whether its answer waits for something to happen, as long as a stream would.
+    pub waits: bool,
 }
 
 /// What an RPC is for: calls are sampled and limited by it.
@@ -43,7 +48,7 @@ pub(crate) struct Method {
 pub(crate) enum Class {
     /// Asks for what is now. Reflection, whose stream only carries questions and answers, is one of these.
     Read,
-    /// Asks for what happens from now on, with a stream that stays open.
+    /// Asks for what happens from now on, with a stream that stays open, or an answer that waits for it.
     Watch,
     /// May change something.
     Mutation,
@@ -86,13 +91,20 @@ fn path(method: &MethodDescriptor) -> String {
 }
 
 fn describe(method: &MethodDescriptor) -> Method {
-    Method { class: class(method), streams: method.is_server_streaming() || method.is_client_streaming() }
+    let class = class(method);
+    let streams = method.is_server_streaming() || method.is_client_streaming();
+    Method { class, streams, waits: class == Class::Watch && !streams }
 }
 
 fn class(method: &MethodDescriptor) -> Class {
     match method.parent_service().package_name() {
         PACKAGE if !has_no_side_effects(method) => Class::Mutation,
         PACKAGE if method.is_server_streaming() => Class::Watch,
+        OPERATIONS_PACKAGE => match method.name() {
+            "CancelOperation" | "DeleteOperation" => Class::Mutation,
+            "WaitOperation" => Class::Watch,
+            _ => Class::Read,
+        },
         HEALTH_PACKAGE => Class::Health,
         _ => Class::Read,
     }
@@ -149,6 +161,13 @@ mod tests {
             ("nodeward.v1.NodeService/WatchNodes", Class::Watch),
             ("nodeward.v1.AuditService/ListAuditRecords", Class::Read),
             ("nodeward.v1.AuditService/StreamAuditRecords", Class::Watch),
+            ("nodeward.v1.OperationService/StreamOperationEvents", Class::Watch),
+            ("nodeward.v1.OperationService/CancelOperation", Class::Mutation),
+            ("google.longrunning.Operations/GetOperation", Class::Read),
+            ("google.longrunning.Operations/ListOperations", Class::Read),
+            ("google.longrunning.Operations/WaitOperation", Class::Watch),
+            ("google.longrunning.Operations/CancelOperation", Class::Mutation),
+            ("google.longrunning.Operations/DeleteOperation", Class::Mutation),
             ("grpc.health.v1.Health/Check", Class::Health),
             ("grpc.health.v1.Health/Watch", Class::Health),
         ] {

@@ -74,6 +74,16 @@ pub(crate) fn trace() -> Option<(TraceId, SpanId)> {
     (trace != TraceId::INVALID).then_some((trace, span))
 }
 
+/// The trace context of the present call as the header `traceparent` has it, for whoever goes on with it. Empty if there is no
+/// telemetry.
+pub(crate) fn trace_parent() -> String {
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    let mut headers = http::HeaderMap::new();
+    propagation::inject(&tracing::Span::current().context(), &mut headers);
+    let header = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    header.unwrap_or_default().to_owned()
+}
+
 /// Says on the span of the present call who is calling; nothing, if that is nobody in particular.
 pub fn caller(username: &str) {
     use tracing_opentelemetry::OpenTelemetrySpanExt as _;

@@ -89,6 +89,11 @@ impl MutationSpan {
         self.text(names::REQUEST_ID, request_id).text(names::REASON, reason)
     }
 
+    /// The operation that was begun, by its name without `operations/`. Nothing, if that is empty.
+    pub fn operation(&self, name: &str) -> &Self {
+        self.text(names::OPERATION, name)
+    }
+
     /// The paths of the fields that have changed.
     pub fn changed_fields<T: AsRef<str>>(&self, paths: impl IntoIterator<Item = T>) -> &Self {
         self.texts(names::CHANGED_FIELDS, paths)

@@ -72,6 +72,8 @@ pub const REQUEST_ID: &str = "nodeward.request_id";
 pub const REASON: &str = "nodeward.reason";
 /// What became of a change: `changed`, `unchanged`, `validated`, `replayed` or `failed`.
 pub const OUTCOME: &str = "nodeward.outcome";
+/// The name of the operation that a change has begun, without `operations/`.
+pub const OPERATION: &str = "nodeward.operation";
 /// The paths of the fields that a change has changed.
 pub const CHANGED_FIELDS: &str = "nodeward.changed_fields";
 /// How many nodes a change of several has changed.

@@ -35,15 +35,23 @@ pub(super) type Services = BoxCloneSyncService<Request<Body>, Response<Body>, In
 /// The calls that are being worked on: from the request to the head of the answer. Whether the rest of an answer comes to
 /// its client is up to the client.
 #[derive(Debug, Default)]
-pub(super) struct Running(AtomicUsize);
+pub(super) struct Running {
+    count: AtomicUsize,
+    ended: AtomicUsize,
+}
 
 impl Running {
     pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// How many have ended so far.
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::Relaxed)
     }
 
     fn begin(self: &Arc<Self>) -> Call {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
         Call(self.clone())
     }
 }
@@ -53,7 +61,9 @@ struct Call(Arc<Running>);
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        // In this order: who sees that it no longer runs sees that it has ended.
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_sub(1, Ordering::Release);
     }
 }
 

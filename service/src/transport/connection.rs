@@ -129,12 +129,13 @@ impl Connection {
         }
     }
 
-    /// Waits until for some time nothing has moved: no call was being worked on, and the client has taken nothing.
+    /// Waits until for some time nothing has moved: no call was being worked on, and the client has taken nothing. A call
+    /// that has only just ended counts, since its answer may not have been written yet.
     async fn falls_silent(&self, written: &Written) {
         loop {
-            let before = written.bytes();
+            let before = (written.bytes(), self.running.ended());
             sleep(self.shared.limits.silence).await;
-            if self.running.count() == 0 && written.bytes() == before {
+            if self.running.count() == 0 && (written.bytes(), self.running.ended()) == before {
                 return;
             }
         }

@@ -29,6 +29,7 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     pub async fn start() -> Self {
+        crate::watchdog::watch();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let lists = watch::Sender::new(false);

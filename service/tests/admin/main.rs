@@ -3,6 +3,8 @@
 mod kubernetes;
 #[path = "../../../tests/support/series.rs"]
 mod series;
+#[path = "../../../tests/support/watchdog.rs"]
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;

@@ -7,9 +7,12 @@ use tokio::net::TcpListener;
 
 use crate::collector::Collector;
 use crate::fixture::DEADLINE;
+use crate::nobody::Nobody;
 use crate::series::Scrape;
+use crate::watchdog::watch;
 
 fn telemetry(endpoint: &str) -> Telemetry {
+    watch();
     let options = TelemetryOptions {
         otlp_endpoint: Some(endpoint.to_owned()),
         trace_export_delay_ms: 10,
@@ -55,8 +58,8 @@ async fn the_last_copies_are_sent_at_shutdown() {
 
 #[tokio::test]
 async fn a_collector_that_is_not_there_loses_copies_and_they_are_counted() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let telemetry = telemetry(&format!("http://{nobody}"));
+    let nobody = Nobody::listens();
+    let telemetry = telemetry(&nobody.url());
     telemetry.copies().unwrap().send(copy(String::new()));
     let counted = async {
         while lost(&telemetry, "export") != 1.0 {

@@ -11,6 +11,7 @@ use futures::stream;
 use nodeward_api::v1::node_service_client::NodeServiceClient;
 use nodeward_api::v1::{CordonNodeRequest, GetNodeRequest, Node, WatchNodesResponse};
 use nodeward_server::telemetry::{RpcTraceLayer, Telemetry, TelemetryOptions};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
@@ -25,6 +26,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::collector::Collector;
+use crate::subscriber::set_default;
 
 /// How long tests wait for what must come.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -45,6 +47,7 @@ pub struct Fixture {
     // Before telemetry, whose own end is not to be logged.
     _default: DefaultGuard,
     pub telemetry: Telemetry,
+    _spans: EndOfSpans,
     // The last, since what is dropped before it exports what there is.
     pub collector: Collector,
 }
@@ -66,11 +69,12 @@ impl Fixture {
     {
         let collector = Collector::start().await;
         let (telemetry, _default) = telemetry(&collector, options, log);
+        let _spans = EndOfSpans(telemetry.provider().clone());
         let layer =
             RpcTraceLayer::new().measured_by(&telemetry.meter()).advertised(Some(("nodeward.test".to_owned(), 443)));
         let channel = serve(layer, Nodes { answer: Arc::new(answer) }).await;
         let client = NodeServiceClient::new(channel.clone());
-        Self { client, channel, telemetry, _default, collector }
+        Self { client, channel, _default, telemetry, _spans, collector }
     }
 
     /// One that answers with an empty node, with the default options.
@@ -108,6 +112,16 @@ impl Fixture {
     }
 }
 
+/// Ends the provider of spans, and with it its thread: the subscriber, which outlives the fixture, has a reference to it.
+struct EndOfSpans(SdkTracerProvider);
+
+impl Drop for EndOfSpans {
+    fn drop(&mut self) {
+        // An error says that the test has ended it, or that the last spans are lost, which nobody waits for any more.
+        let _ = self.0.shutdown();
+    }
+}
+
 /// Traces of this thread go to `collector`, and metrics, and at once.
 fn telemetry<W>(collector: &Collector, options: TelemetryOptions, log: W) -> (Telemetry, DefaultGuard)
 where
@@ -121,7 +135,7 @@ where
         ..options
     };
     let (telemetry, subscriber) = Telemetry::logging_to(&options, log, false).expect("telemetry");
-    (telemetry, tracing::subscriber::set_default(subscriber))
+    (telemetry, set_default(subscriber))
 }
 
 async fn serve(layer: RpcTraceLayer, nodes: Nodes) -> Channel {

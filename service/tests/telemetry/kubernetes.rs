@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::collector::Span;
 use crate::fixture::{Answer, CORDON, DEADLINE, Fixture, TRACE_ID, traced};
+use crate::nobody::Nobody;
 
 const KIND_CLIENT: i32 = 3;
 
@@ -118,15 +119,15 @@ async fn a_refusal_of_kubernetes_is_an_error_of_the_call_to_it() {
 #[tokio::test]
 async fn an_unreachable_kubernetes_is_told_by_its_kind() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut config = Config::new(format!("http://{nobody}").parse().unwrap());
+    let nobody = Nobody::listens();
+    let mut config = Config::new(nobody.url().parse().unwrap());
     config.default_retry = false;
     let layer = KubeTraceLayer::new(&config.cluster_url);
     let mut fixture = patching(ClientBuilder::try_from(config).unwrap().with_layer(&layer).build()).await;
     let id = fixture.cordon_id().await;
     let (_, span) = arrive(&fixture, &id).await;
     assert_eq!(span.attribute("error.type").as_deref(), Some("connection_refused"));
-    assert_eq!(span.attribute("server.port"), Some(nobody.port().to_string()));
+    assert_eq!(span.attribute("server.port"), Some(nobody.address().port().to_string()));
 }
 
 #[tokio::test]

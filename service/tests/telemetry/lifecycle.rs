@@ -7,6 +7,8 @@ use tokio::net::TcpListener;
 use tracing::info_span;
 
 use crate::collector::Collector;
+use crate::nobody::Nobody;
+use crate::subscriber::with_default;
 
 fn options(endpoint: &str) -> TelemetryOptions {
     TelemetryOptions {
@@ -21,7 +23,7 @@ fn options(endpoint: &str) -> TelemetryOptions {
 /// Shuts down after a span, and tells how long it took.
 async fn shutdown(endpoint: &str, grace: Duration) -> Duration {
     let (telemetry, subscriber) = Telemetry::build(&options(endpoint)).expect("telemetry");
-    tracing::subscriber::with_default(subscriber, || info_span!(target: "nodeward::test", "the last").in_scope(|| {}));
+    with_default(subscriber, || info_span!(target: "nodeward::test", "the last").in_scope(|| {}));
     let begin = Instant::now();
     telemetry.shutdown(grace).await;
     begin.elapsed()
@@ -37,9 +39,9 @@ async fn the_last_spans_are_exported_at_shutdown() {
 
 #[tokio::test]
 async fn shutdown_ends_within_its_grace_without_a_collector() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = Nobody::listens();
     let grace = Duration::from_millis(300);
-    assert!(shutdown(&format!("http://{nobody}"), grace).await < Duration::from_secs(2));
+    assert!(shutdown(&nobody.url(), grace).await < Duration::from_secs(2));
 }
 
 #[tokio::test]
@@ -77,7 +79,7 @@ fn traces_are_exported_without_a_runtime_and_after_one() {
     let collector = runtime().block_on(Collector::start());
     let (telemetry, subscriber) = Telemetry::build(&options(collector.endpoint())).unwrap();
     let span = || info_span!(target: "nodeward::test", "any").in_scope(|| {});
-    tracing::subscriber::with_default(subscriber, || {
+    with_default(subscriber, || {
         span();
         runtime().block_on(async { span() });
     });
@@ -87,7 +89,7 @@ fn traces_are_exported_without_a_runtime_and_after_one() {
 
 #[tokio::test]
 async fn an_exporter_over_tls_can_be_started() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = Nobody::listens();
     let grace = Duration::from_millis(300);
-    assert!(shutdown(&format!("https://{nobody}"), grace).await < Duration::from_secs(2));
+    assert!(shutdown(&format!("https://{}", nobody.address()), grace).await < Duration::from_secs(2));
 }

@@ -10,6 +10,7 @@ use tonic::metadata::MetadataMap;
 use tracing::{Instrument as _, Span};
 
 use crate::fixture::{Answer, CORDON, DEADLINE, Fixture, TRACE_ID, trace_id, traced, with};
+use crate::subscriber::with_default;
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -108,7 +109,7 @@ fn a_line_outside_of_calls_names_no_trace() {
         let writer = log.clone();
         let options = options(format, "info");
         let (_telemetry, subscriber) = Telemetry::logging_to(&options, move || writer.clone(), false).unwrap();
-        tracing::subscriber::with_default(subscriber, || tracing::info!(target: "nodeward::test", "by itself"));
+        with_default(subscriber, || tracing::info!(target: "nodeward::test", "by itself"));
         let line = log.line("by itself");
         assert!(!line.contains("trace_id") && format!("{line}\n").ends_with(end), "{line}");
     }

@@ -9,6 +9,11 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod mutations;
+#[path = "../../../tests/support/nobody.rs"]
+mod nobody;
 mod rpc;
 #[path = "../../../tests/support/series.rs"]
 mod series;
+mod subscriber;
+#[path = "../../../tests/support/watchdog.rs"]
+mod watchdog;

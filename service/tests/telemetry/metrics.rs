@@ -19,7 +19,9 @@ use tonic_prost::ProstCodec;
 use tower::{BoxError, Layer as _, ServiceExt as _, service_fn};
 
 use crate::fixture::{Answer, CORDON, DEADLINE, Fixture, GET, WATCH, traced, with};
+use crate::nobody::Nobody;
 use crate::series::Scrape;
+use crate::watchdog::watch;
 
 const DURATION: &str = "rpc_server_call_duration_seconds_count";
 const STREAMS: &str = "nodeward_streams_duration_seconds_count";
@@ -46,6 +48,7 @@ fn quiet() -> TelemetryOptions {
 }
 
 fn telemetry() -> Telemetry {
+    watch();
     Telemetry::build(&quiet()).expect("telemetry").0
 }
 
@@ -188,8 +191,8 @@ async fn a_call_to_kubernetes_is_measured_by_verb_resource_and_status() {
 async fn a_call_that_does_not_reach_kubernetes_is_measured_by_why() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = telemetry();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut config = Config::new(format!("http://{nobody}").parse().unwrap());
+    let nobody = Nobody::listens();
+    let mut config = Config::new(nobody.url().parse().unwrap());
     config.default_retry = false;
     let layer = KubeTraceLayer::new(&config.cluster_url).measured_by(&telemetry.meter());
     let client = ClientBuilder::try_from(config).unwrap().with_layer(&layer).build();

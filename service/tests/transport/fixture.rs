@@ -12,6 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::{Service, ServiceExt, service_fn};
 
 use crate::tls::Site;
+use crate::watchdog::watch;
 
 /// How long anything may take here.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,6 +58,7 @@ impl Fixture {
         S::Future: Send + 'static,
         B: http_body::Body<Data = bytes::Bytes, Error: Into<tonic::codegen::StdError>> + Send + 'static,
     {
+        watch();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let transport = Transport::bind(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
         let address = transport.address();

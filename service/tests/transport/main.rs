@@ -10,3 +10,5 @@ mod peer;
 mod strangers;
 #[path = "../../../tests/support/tls.rs"]
 mod tls;
+#[path = "../../../tests/support/watchdog.rs"]
+mod watchdog;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::nodes::set_label;
+use super::workload::Workload;
 use super::world::on_shared_runtime;
 use super::{eventually, world};
 
@@ -61,6 +62,11 @@ pub async fn empty_node(purpose: &str) -> String {
     let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
     eventually("the node is empty", async || pods.list(&here).await.ok()?.items.is_empty().then_some(())).await;
     node
+}
+
+/// A namespace of a test's own.
+pub async fn workload() -> Workload {
+    Workload::new(world().await.sandbox.client().await.unwrap(), "drain").await
 }
 
 /// Whether no pod is scheduled to the node.

@@ -7,6 +7,7 @@ mod checks;
 mod collector;
 pub mod deaf;
 pub mod draining;
+pub mod drains;
 pub mod fleet;
 pub mod follower;
 pub mod fragile;
@@ -16,6 +17,7 @@ pub mod http;
 pub mod http2;
 pub mod issuer;
 pub mod nodes;
+pub mod operations;
 pub mod process;
 pub mod proxy;
 pub mod raw;
@@ -31,6 +33,8 @@ pub mod timeline;
 #[path = "../../support/tls.rs"]
 pub mod tls;
 pub mod tokens;
+#[path = "../../support/watchdog.rs"]
+mod watchdog;
 pub mod watcher;
 pub mod webhook;
 pub mod workload;

@@ -79,7 +79,7 @@ pub struct ServerProcess {
     log: UnboundedReceiver<String>,
     /// Where it listens.
     pub address: SocketAddr,
-    /// What its log said before it was ready.
+    /// What its log has said, as far as it has been read.
     pub said: Vec<String>,
 }
 
@@ -126,10 +126,16 @@ impl ServerProcess {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
-    /// Where it shows its metrics.
-    pub fn admin(&self) -> SocketAddr {
-        let line = self.said.iter().find(|line| line.contains("serving metrics and probes"));
-        address_in(line.expect("it says where")).unwrap()
+    /// Where it shows its metrics, which it may say only after it is ready.
+    pub async fn admin(&mut self) -> SocketAddr {
+        const SAYS_WHERE: &str = "serving metrics and probes";
+        if !self.said.iter().any(|line| line.contains(SAYS_WHERE)) {
+            let (before, line) = lines_until(&mut self.log, &[SAYS_WHERE]).await;
+            self.said.extend(before);
+            self.said.push(line);
+        }
+        let line = self.said.iter().find(|line| line.contains(SAYS_WHERE));
+        line.and_then(|line| address_in(line)).unwrap()
     }
 
     /// No file of it may become larger than this from now on: to it, the disk is full. `None` is no limit.

@@ -18,10 +18,13 @@ use super::ErrorExt;
 /// The longest that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The packages of the contract.
+const PACKAGES: [&str; 2] = ["nodeward.v1", "google.longrunning"];
+
 /// The methods of all services of the contract.
 pub fn methods() -> Vec<MethodDescriptor> {
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
-    let ours = pool.services().filter(|service| service.package_name().starts_with("nodeward."));
+    let ours = pool.services().filter(|service| PACKAGES.contains(&service.package_name()));
     ours.flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
 }
 

@@ -1,9 +1,13 @@
 //! A valid request of every RPC that changes nothing.
 
+use nodeward_api::google::longrunning::{
+    DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, WaitOperationRequest,
+};
 use nodeward_api::v1::patch_node_request::PatchType;
 use nodeward_api::v1::{
-    AuditRecordFilter, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest,
-    ListAuditRecordsRequest, ListNodesRequest, Node, NodeSpec, NodeStatus, PatchNodeRequest, StreamAuditRecordsRequest,
+    AuditRecordFilter, CancelOperationRequest, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest,
+    DeleteNodesRequest, DrainNodeRequest, GetNodeRequest, ListAuditRecordsRequest, ListNodesRequest, Node, NodeSpec,
+    NodeStatus, PatchNodeRequest, PlanDrainRequest, StreamAuditRecordsRequest, StreamOperationEventsRequest,
     UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
 };
 use prost::Message;
@@ -14,8 +18,20 @@ pub const READS: [&str; 3] = ["GetNode", "ListNodes", "WatchNodes"];
 /// The RPCs that are a patch of a node in Kubernetes.
 pub const PATCHES: [&str; 4] = ["UpdateNode", "PatchNode", "CordonNode", "UncordonNode"];
 
+/// The RPCs that empty nodes.
+pub const DRAINS: [&str; 2] = ["PlanDrain", "DrainNode"];
+
 /// The RPCs that read the audit log.
 pub const AUDIT: [&str; 2] = ["ListAuditRecords", "StreamAuditRecords"];
+
+/// The RPCs that look at operations.
+pub const OPERATION_READS: [&str; 4] = ["GetOperation", "ListOperations", "WaitOperation", "StreamOperationEvents"];
+
+/// The RPCs that change one. Two services have an RPC that cancels.
+pub const OPERATION_CHANGES: [&str; 3] = ["CancelOperation", "CancelOperation", "DeleteOperation"];
+
+/// The name of an operation that does not exist.
+pub const NO_OPERATION: &str = "operations/00000000-0000-4000-8000-000000000000";
 
 /// The encoded request of this method about this node. Those that could change something are only tried out.
 pub fn harmless(method: &str, node: &str) -> Vec<u8> {
@@ -58,10 +74,26 @@ pub fn harmless(method: &str, node: &str) -> Vec<u8> {
         }
         "CordonNode" => CordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
         "UncordonNode" => UncordonNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
+        "PlanDrain" => PlanDrainRequest { name, ..Default::default() }.encode_to_vec(),
+        "DrainNode" => DrainNodeRequest { name, validate_only, ..Default::default() }.encode_to_vec(),
         "ListAuditRecords" => ListAuditRecordsRequest { page_size: 1, ..Default::default() }.encode_to_vec(),
         "StreamAuditRecords" => {
             let filter = Some(AuditRecordFilter { node: name, ..Default::default() });
             StreamAuditRecordsRequest { filter, ..Default::default() }.encode_to_vec()
+        }
+        // An operation that does not exist is none that could change.
+        "GetOperation" => GetOperationRequest { name: NO_OPERATION.to_owned() }.encode_to_vec(),
+        "DeleteOperation" => DeleteOperationRequest { name: NO_OPERATION.to_owned() }.encode_to_vec(),
+        "WaitOperation" => WaitOperationRequest { name: NO_OPERATION.to_owned(), timeout: None }.encode_to_vec(),
+        "CancelOperation" => {
+            CancelOperationRequest { name: NO_OPERATION.to_owned(), validate_only, ..Default::default() }
+                .encode_to_vec()
+        }
+        "StreamOperationEvents" => {
+            StreamOperationEventsRequest { name: NO_OPERATION.to_owned(), after_sequence: 0 }.encode_to_vec()
+        }
+        "ListOperations" => {
+            ListOperationsRequest { name: "operations".to_owned(), page_size: 1, ..Default::default() }.encode_to_vec()
         }
         other => panic!("a new RPC: say here what a valid request of {other} is"),
     }

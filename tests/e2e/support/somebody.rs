@@ -7,6 +7,7 @@ use nodeward_api::v1::PatchNodeRequest;
 use nodeward_api::v1::node_service_client::NodeServiceClient;
 use nodeward_api::v1::patch_node_request::PatchType;
 use nodeward_sandbox::CertificateFiles;
+use prost_reflect::MethodDescriptor;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -69,9 +70,14 @@ impl Somebody {
     /// Calls an RPC about this node, in a way that changes nothing.
     pub async fn ask(&self, rpc: &str, node: &str) -> Result<(), Status> {
         let method = methods().into_iter().find(|method| method.name() == rpc).expect("an RPC of this name");
-        let mut request = Request::new(harmless(rpc, node));
+        self.ask_method(&method, node).await
+    }
+
+    /// The same, where two services have an RPC of this name.
+    pub async fn ask_method(&self, method: &MethodDescriptor, node: &str) -> Result<(), Status> {
+        let mut request = Request::new(harmless(method.name(), node));
         *request.metadata_mut() = self.metadata.clone();
-        send(&self.channel, &path(&method), request).await
+        send(&self.channel, &path(method), request).await
     }
 
     /// Applies a label to this node, which creates it if there is none.
@@ -86,12 +92,14 @@ impl Somebody {
         self.client().patch_node(request).await.map(drop)
     }
 
-    /// The RPCs that they may call about this node. All others must be denied for the right that they lack.
+    /// The RPCs that they may call about this node, and about an operation that does not exist. All others must be denied for
+    /// the right that they lack.
     pub async fn may(&self, node: &str) -> Vec<String> {
         let mut allowed = Vec::new();
         for method in methods() {
-            match self.ask(method.name(), node).await {
+            match self.ask_method(&method, node).await {
                 Ok(()) => allowed.push(method.name().to_owned()),
+                Err(status) if status.reason() == "OPERATION_NOT_FOUND" => allowed.push(method.name().to_owned()),
                 Err(status) => drop(assert_error(Err::<(), _>(status), Code::PermissionDenied, "ACCESS_DENIED")),
             }
         }
@@ -102,7 +110,7 @@ impl Somebody {
     pub async fn is_unknown(&self) -> String {
         let mut details = Vec::new();
         for method in methods() {
-            let refused = self.ask(method.name(), "worker-1").await;
+            let refused = self.ask_method(&method, "worker-1").await;
             let status = assert_error(refused, Code::Unauthenticated, "CREDENTIALS_INVALID");
             details.push(status.detail());
         }

@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Collector;
+use super::watchdog::watch;
 
 pub type Client = NodeServiceClient<Channel>;
 
@@ -48,7 +49,10 @@ pub struct World {
 
 /// The shared one.
 pub async fn world() -> &'static World {
-    WORLD.get_or_init(|| on_shared_runtime(World::start)).await
+    let world = WORLD.get_or_init(|| on_shared_runtime(World::start)).await;
+    // Not before: the first control plane of a machine is built.
+    watch();
+    world
 }
 
 impl World {

@@ -1,6 +1,8 @@
 //! The command line: each command's arguments, in kubectl's words where it has them.
 
 mod audit;
+mod drain;
+mod operations;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +15,14 @@ use crate::exit_code;
 use crate::output::Format;
 
 pub use audit::{AuditCommand, AuditFollowArgs, AuditFormat, AuditListArgs, AuditVerifyArgs};
+
+pub use drain::{
+    AtDeadline, DrainArgs, DrainDryRun, FollowFormat, OnUncordon, Ordering, PlanArgs, PolicyArgs, Unreachable,
+};
+pub use operations::{
+    OperationsCancelArgs, OperationsCommand, OperationsDeleteArgs, OperationsGetArgs, OperationsListArgs,
+    OperationsWaitArgs, OperationsWatchArgs,
+};
 
 /// Read, watch and change the nodes of a Kubernetes cluster through nodeward.
 #[derive(Debug, Parser)]
@@ -38,6 +48,13 @@ pub enum Command {
     Cordon(CordonArgs),
     /// Let new pods be scheduled on nodes again
     Uncordon(UncordonArgs),
+    /// Empty nodes, with kubectl's flags and defaults; the server carries it out, also if this command ends
+    Drain(Box<DrainArgs>),
+    /// Show what draining a node would do, pod by pod, and change nothing
+    Plan(Box<PlanArgs>),
+    /// Show, follow and cancel what the server carries out: drains
+    #[command(subcommand, visible_alias = "op")]
+    Operations(OperationsCommand),
     /// Set and remove labels
     Label(PairsArgs),
     /// Set and remove annotations

@@ -204,7 +204,8 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
     }
 }
 
-fn timeout(text: &str) -> Result<Timeout, String> {
+/// A duration, or a bare number of seconds; 0 is none.
+pub fn timeout(text: &str) -> Result<Timeout, String> {
     // kubectl takes a bare number as seconds too.
     let duration = match text.parse::<u32>() {
         Ok(seconds) => Duration::from_secs(seconds.into()),

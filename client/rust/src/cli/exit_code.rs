@@ -3,23 +3,42 @@
 use nodeward_client::Code;
 
 /// Each code and what it means, as `--help` and the README show them.
-const MEANINGS: [(u8, &str); 8] = [
+const MEANINGS: [(u8, &str); 12] = [
     (0, "done"),
     (1, "another failure, failures of different kinds, or output that can't be written"),
     (2, "the command line or a file can't be used, as this program or the server finds"),
     (3, "not found"),
     (4, "a conflict or a precondition: an etag, a value, a count, an expired resume token"),
-    (5, "the server is unavailable or too busy, or took too long"),
+    (TOO_LONG, "the server is unavailable or too busy, or took too long"),
     (6, "denied, or the server does not know who is calling"),
     (NOT_INTACT, "an audit log is not intact"),
+    (REFUSED, "a drain is refused, because of pods that its policy does not let go: none was touched"),
+    (NOT_DRAINED, "a drain has failed: pods are left at its deadline, most often because they are blocked"),
+    (CANCELLED, "a drain was cancelled"),
+    (DETACHED, "interrupted: a drain that was followed goes on"),
 ];
+
+/// The code of what has not come in time.
+pub const TOO_LONG: u8 = 5;
 
 /// The code of an audit log that is not what was written.
 pub const NOT_INTACT: u8 = 7;
 
+/// The code of a drain that was not begun.
+pub const REFUSED: u8 = 8;
+
+/// The code of a drain that has failed.
+pub const NOT_DRAINED: u8 = 9;
+
+/// The code of a drain that was cancelled.
+pub const CANCELLED: u8 = 10;
+
+/// The code of a command that was interrupted while it followed a drain: as shells have it for SIGINT.
+pub const DETACHED: u8 = 130;
+
 /// What `--help` says about them.
 pub fn help() -> String {
-    let lines = MEANINGS.map(|(code, meaning)| format!("\n  {code}  {meaning}"));
+    let lines = MEANINGS.map(|(code, meaning)| format!("\n  {code:<3}  {meaning}"));
     format!("Exit codes:{}", lines.concat())
 }
 
@@ -32,6 +51,7 @@ pub fn of_request(code: Code, reason: Option<&str>) -> u8 {
         (_, Some("INVALID_FIELD" | "INVALID_RESUME_TOKEN" | "REQUEST_ID_CONFLICT" | "MESSAGE_TOO_LARGE")) => 2,
         // Nobody else's: the client refused it before it was sent.
         (Code::InvalidArgument, None) => 2,
+        (_, Some("DRAIN_REFUSED")) => REFUSED,
         (Code::NotFound, _) => 3,
         (_, Some("RESUME_TOKEN_EXPIRED" | "AUDIT_LOG_MISMATCH")) => 4,
         (Code::Aborted | Code::FailedPrecondition | Code::AlreadyExists, _) => 4,
@@ -57,7 +77,7 @@ mod tests {
     use super::*;
 
     /// The code of each reason that the server gives.
-    const OF_REASONS: [(&str, u8); 37] = [
+    const OF_REASONS: [(&str, u8); 45] = [
         ("INVALID_FIELD", 2),
         ("INVALID_PAGE_TOKEN", 1),
         ("INVALID_RESUME_TOKEN", 2),
@@ -76,6 +96,14 @@ mod tests {
         ("PATCH_TEST_FAILED", 4),
         ("CONTROLLER_OWNED_TAINT", 4),
         ("COUNT_MISMATCH", 4),
+        ("CORDONED_BY_OTHERS", 4),
+        ("TOO_MANY_CLAIMS", 4),
+        ("DRAIN_REFUSED", 8),
+        ("OPERATION_NOT_DONE", 4),
+        ("OPERATIONS_UNAVAILABLE", 4),
+        ("OPERATION_NOT_FOUND", 3),
+        ("OPERATION_IN_PROGRESS", 4),
+        ("PLAN_CHANGED", 4),
         ("CLUSTER_DENIED", 6),
         ("VALIDATION_UNSUPPORTED", 4),
         ("RESUME_TOKEN_EXPIRED", 4),

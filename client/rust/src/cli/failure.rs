@@ -37,6 +37,15 @@ pub enum Failure {
         /// How to repeat the command, if it is not known whether the request was carried out.
         repeat: Option<String>,
     },
+    /// An operation has not come to the end that it was asked for.
+    Ended {
+        /// To which instead.
+        message: String,
+        /// More, line by line.
+        details: Vec<String>,
+        /// The exit code.
+        code: u8,
+    },
     /// The output could not be written.
     Output(io::Error),
     /// What was done could not be shown.
@@ -61,6 +70,7 @@ impl Failure {
         match self {
             Self::Usage { .. } | Self::Input(_) => 2,
             Self::Refused { .. } => 4,
+            Self::Ended { code, .. } => *code,
             Self::Request { error, .. } => exit_code::of_request(error.code(), error.reason()),
             // Whoever reads has what it wanted: `nodeward list | head -1`.
             Self::Output(error) | Self::Unshown(error) if error.kind() == ErrorKind::BrokenPipe => 0,
@@ -97,6 +107,10 @@ impl Failure {
             Self::Usage { message, hint } => tell(message, hint.as_deref()),
             Self::Input(message) => tell(message, None),
             Self::Refused { message, hint } => tell(message, Some(hint)),
+            Self::Ended { message, details, .. } => {
+                tell(message, None);
+                details.iter().for_each(|line| note(line));
+            }
             Self::Request { error, repeat, .. } => {
                 tell(&error.to_string(), None);
                 explain(error, server);
@@ -168,9 +182,15 @@ fn explain(error: &Error, server: Option<&Server>) {
     for violation in error.field_violations().iter().filter(|one| !error.message().contains(&one.description)) {
         note(&format!("  {}: {}", violation.field, violation.description));
     }
+    for violation in error.precondition_violations().iter().filter(|one| !error.message().contains(&one.description)) {
+        note(&format!("  {}: {}", violation.subject, violation.description));
+    }
     let of_connection = || server.filter(|_| is_of_connection(error)).map(Server::hint);
     if let Some(hint) = error.hint().map(str::to_owned).or_else(of_connection) {
         note(&format!("hint: {hint}"));
+    }
+    if let (Some("OPERATION_IN_PROGRESS"), Some(operation)) = (error.reason(), error.metadata().get("operation")) {
+        note(&format!("to follow the one that runs: nodeward operations watch {operation}"));
     }
     // Who has several contexts may be calling with the wrong one.
     let is_denied = matches!(error.code(), Code::PermissionDenied | Code::Unauthenticated);

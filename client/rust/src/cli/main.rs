@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod connection;
+mod drain;
 mod exit_code;
 mod failure;
 mod input;

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use crate::api::WatchNodesRequest;
 use crate::client::mask;
-
-/// The server's interval of bookmarks if none is asked for.
-pub(crate) const DEFAULT_BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
+use crate::resume::DEFAULT_BOOKMARK_INTERVAL;
 
 /// Which nodes are watched, and how.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,6 +6,11 @@ mod audit;
 mod cli;
 mod fake;
 mod list;
+#[path = "../../../../tests/support/nobody.rs"]
+mod nobody;
+mod operations;
 mod retry;
 mod tls;
 mod watch;
+#[path = "../../../../tests/support/watchdog.rs"]
+mod watchdog;

@@ -12,6 +12,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::fake::{Fake, node};
+use crate::watchdog::watch;
 
 /// A CA, and a server that has a certificate of it for `nodeward.test` and asks its clients for one.
 struct Site {
@@ -22,6 +23,7 @@ struct Site {
 
 impl Site {
     async fn start() -> Self {
+        watch();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

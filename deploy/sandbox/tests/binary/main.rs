@@ -7,3 +7,5 @@ mod end;
 mod keep;
 mod server;
 mod support;
+#[path = "../../../../tests/support/watchdog.rs"]
+mod watchdog;

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::watchdog::watch;
+
 pub const WITHOUT_SERVER: &str = "--no-server";
 pub const WITH_SERVER: &str = "--listen=127.0.0.1:0";
 
@@ -56,6 +58,8 @@ pub fn greeting(child: &mut Child) -> String {
         greeting.push_str(&line.unwrap());
         greeting.push('\n');
         if greeting.ends_with("Ctrl-C stops it.\n") {
+            // Not before: the first control plane of a machine is built.
+            watch();
             return greeting;
         }
     }

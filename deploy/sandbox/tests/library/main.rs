@@ -8,3 +8,5 @@ mod components;
 mod impersonation;
 mod rights;
 mod support;
+#[path = "../../../../tests/support/watchdog.rs"]
+mod watchdog;

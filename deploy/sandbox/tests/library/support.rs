@@ -8,6 +8,8 @@ use kube::client::Body;
 use nodeward_sandbox::{Sandbox, SandboxOptions};
 use tokio::sync::{OnceCell, RwLock};
 
+use crate::watchdog::watch;
+
 static SANDBOX: OnceCell<Sandbox> = OnceCell::const_new();
 
 /// Written by the tests that take a component away, read by the others.
@@ -17,7 +19,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 pub async fn sandbox() -> &'static Sandbox {
     let options = SandboxOptions { nodes: 3, ..SandboxOptions::default() };
-    SANDBOX.get_or_init(|| async { Sandbox::start(options).await.unwrap() }).await
+    let sandbox = SANDBOX.get_or_init(|| async { Sandbox::start(options).await.unwrap() }).await;
+    // Not before: the first control plane of a machine is built.
+    watch();
+    sandbox
 }
 
 /// Waits for a condition; there is no other way to wait in these tests.

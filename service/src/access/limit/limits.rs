@@ -23,7 +23,7 @@ use crate::telemetry::methods::{self, Class, Method};
 const ANONYMOUS: &str = "system:anonymous";
 
 /// What is not in the contract is answered at once, but may not be sent without end.
-const UNKNOWN: Method = Method { class: Class::Read, streams: false };
+const UNKNOWN: Method = Method { class: Class::Read, streams: false, waits: false };
 
 /// All limits.
 pub(super) struct Limits {
@@ -99,11 +99,16 @@ impl Limits {
             None => self.enter_as(limits, class, ANONYMOUS)?,
         };
         let overloaded = |limit| Error::Overloaded { class, limit, retry_after: soon() };
-        let call = self.load.call(method.class).ok_or_else(|| overloaded("calls"))?;
-        let (load, opening) = if method.streams {
-            (self.load.stream().ok_or_else(|| overloaded("streams"))?, Some(call))
-        } else {
-            (call, None)
+        let call = || self.load.call(method.class).ok_or_else(|| overloaded("calls"));
+        let stream = || self.load.stream().ok_or_else(|| overloaded("streams"));
+        let (load, opening) = match method {
+            // It has next to nothing to do until it is answered.
+            Method { waits: true, .. } => (stream()?, None),
+            Method { streams: true, .. } => {
+                let call = call()?;
+                (stream()?, Some(call))
+            }
+            _ => (call()?, None),
         };
         let permit = Some(Held { user, load: Some(load), side }.into());
         Ok(Admission { permit, opening, outlives_caller: method.mutates() })

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use nodeward_audit_log::Record;
 use uuid::Uuid;
 
-use super::super::{AuditRecord, ResponseStatus, verdict};
+use super::super::{AuditRecord, NODES, ResponseStatus, verdict};
 use crate::node::token::QueryHash;
 
 /// The records that all of these fit. What is empty fits all.
@@ -103,7 +103,7 @@ impl RecordFilter {
 /// Whether the call was about this node, alone or with others.
 fn is_about(record: &AuditRecord, node: &str) -> bool {
     let several = record.response_status.iter().flat_map(|status| &status.nodes);
-    let alone = record.request.object_ref.iter().map(|object| &object.name);
+    let alone = record.request.object(NODES).into_iter().map(|object| &object.name);
     alone.chain(several).any(|name| name.trim_start_matches("nodes/") == node)
 }
 

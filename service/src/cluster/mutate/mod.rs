@@ -226,7 +226,8 @@ impl Mutation {
         self.writes_as.impersonated(&self.caller)
     }
 
-    fn check_etag(&self, current: &Node) -> Result<(), Error> {
+    /// Refuses a change of a node that is no longer at the version of the request.
+    pub fn check_etag(&self, current: &Node) -> Result<(), Error> {
         match &self.etag {
             Some(expected) if Some(expected) != current.metadata.resource_version.as_ref() => {
                 Err(Error::EtagMismatch {

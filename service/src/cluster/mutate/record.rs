@@ -40,7 +40,7 @@ impl Digest {
     }
 
     /// Its text.
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -16,7 +16,7 @@ use super::example::*;
 use crate::node::selector::LabelSelector;
 use crate::pod::example::PodExample;
 
-pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
+pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     let nodes = vec(other_node(), 0..3);
     (vec(any_pod(), 0..9), vec(any_budget(), 0..4), nodes, any::<bool>(), select(vec!["True", "False", "Unknown"]))
         .prop_map(|(pods, budgets, nodes, has_daemon_set, ready)| {
@@ -178,7 +178,7 @@ fn rule() -> impl Strategy<Value = PodRule> {
     (vec(selector, 0..2), drain).prop_map(|(pods, drain)| PodRule { name: "rule".into(), pods, drain })
 }
 
-pub(super) fn policy() -> impl Strategy<Value = DrainPolicy> {
+pub(crate) fn policy() -> impl Strategy<Value = DrainPolicy> {
     let pods = (
         select(vec![UnmanagedPods::Refuse, UnmanagedPods::Drain]),
         select(vec![DaemonSetPods::Refuse, DaemonSetPods::Leave, DaemonSetPods::Drain]),
@@ -221,7 +221,7 @@ pub(super) fn policy() -> impl Strategy<Value = DrainPolicy> {
 }
 
 /// What changes by itself: the numbers of budgets, readiness, other nodes.
-pub(super) fn with_other_numbers(cluster: &Cluster, allowed: i32) -> Cluster {
+pub(crate) fn with_other_numbers(cluster: &Cluster, allowed: i32) -> Cluster {
     let mut other = Cluster { others: Vec::new(), ..cluster.clone() };
     for budget in &mut other.budgets {
         budget.status.as_mut().unwrap().disruptions_allowed = Some(allowed);

@@ -10,21 +10,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use super::super::*;
 use crate::pod::example::{PodExample, list};
 
-pub(super) use crate::pod::example::pod;
+pub(crate) use crate::pod::example::pod;
 
 /// The time at which everything is looked at.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-01-01T12:00:00Z".parse().unwrap()
 }
 
 /// So many seconds before or after.
-pub(super) fn seconds_from_now(seconds: i64) -> Timestamp {
+pub(crate) fn seconds_from_now(seconds: i64) -> Timestamp {
     now() + jiff::SignedDuration::from_secs(seconds)
 }
 
 /// What somebody saw of a cluster.
 #[derive(Clone, Debug)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     pub node: Node,
     pub others: Vec<Node>,
     pub pods: Vec<Pod>,
@@ -34,7 +34,7 @@ pub(super) struct Cluster {
 }
 
 /// A cluster with these pods, on the node that is emptied unless they say otherwise, and with no other node.
-pub(super) fn cluster(pods: impl IntoIterator<Item = PodExample>) -> Cluster {
+pub(crate) fn cluster(pods: impl IntoIterator<Item = PodExample>) -> Cluster {
     Cluster {
         node: node("node").0,
         others: Vec::new(),
@@ -97,10 +97,10 @@ impl Cluster {
 
 /// A node in the making.
 #[derive(Clone, Debug)]
-pub(super) struct NodeExample(Node);
+pub(crate) struct NodeExample(Node);
 
 /// A node that is ready, with four cores, 16 GiB and room for 110 pods.
-pub(super) fn node(name: &str) -> NodeExample {
+pub(crate) fn node(name: &str) -> NodeExample {
     let labels = BTreeMap::from([("kubernetes.io/hostname".to_owned(), name.to_owned())]);
     let metadata = ObjectMeta {
         name: Some(name.into()),
@@ -148,10 +148,10 @@ impl NodeExample {
 
 /// A budget in the making.
 #[derive(Clone, Debug)]
-pub(super) struct BudgetExample(PodDisruptionBudget);
+pub(crate) struct BudgetExample(PodDisruptionBudget);
 
 /// A budget over the pods of the namespace `default` that are labelled `app=NAME`. It allows none to go.
-pub(super) fn budget(name: &str) -> BudgetExample {
+pub(crate) fn budget(name: &str) -> BudgetExample {
     let metadata = ObjectMeta {
         name: Some(name.into()),
         namespace: Some("default".into()),
@@ -201,21 +201,21 @@ impl BudgetExample {
 }
 
 /// A pod of a Deployment, labelled `app=web`.
-pub(super) fn web(name: &str) -> PodExample {
+pub(crate) fn web(name: &str) -> PodExample {
     pod(name).label("app", "web").replicated()
 }
 
 /// A pod of the DaemonSet `logs`.
-pub(super) fn of_daemon_set(name: &str) -> PodExample {
+pub(crate) fn of_daemon_set(name: &str) -> PodExample {
     pod(name).owned_by("apps/v1", "DaemonSet", "logs")
 }
 
 /// The plan of one pod.
-pub(super) fn planned<'a>(plan: &'a DrainPlan, name: &str) -> &'a PodPlan {
+pub(crate) fn planned<'a>(plan: &'a DrainPlan, name: &str) -> &'a PodPlan {
     plan.pods.iter().find(|pod| pod.facts.reference.name == name).unwrap()
 }
 
 /// The names of the pods, in the order of the plan.
-pub(super) fn names(plan: &DrainPlan) -> Vec<&str> {
+pub(crate) fn names(plan: &DrainPlan) -> Vec<&str> {
     plan.pods.iter().map(|pod| pod.facts.reference.name.as_str()).collect()
 }

@@ -1,9 +1,9 @@
 //! Plans of small clusters, told in words.
 
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod budgets;
 mod classify;
-mod example;
+pub(crate) mod example;
 mod fit;
 mod hash;
 mod kubectl;

@@ -5,6 +5,7 @@ use nodeward_api::v1::{SchedulingState, readiness};
 
 use super::expr::{Expr, Order, TaintTest, Term, TextTest, finite_number, readiness_name, scheduling_name};
 use super::fields::{FIELDS, Field, Kind, TextField, TextMap};
+use super::language::{Language, joined};
 use super::lexer::{Comparator, Name, Value};
 use super::pattern::Pattern;
 use super::suggest::{did_you_mean, listed};
@@ -18,24 +19,41 @@ const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 /// The statuses of a condition, from `ConditionStatus` of `k8s.io/api/core/v1`.
 const STATUSES: [&str; 3] = ["True", "False", "Unknown"];
 
-/// The condition that the path, the comparator and the value express.
-pub(super) fn condition(
-    path: &[Name],
-    (comparator, comparator_column): (Comparator, usize),
-    value: &Value,
-) -> Result<Expr, ParseError> {
-    let (field, rest) = find(path)?;
-    let condition = Condition { field, comparator, comparator_column, value };
-    let term = match rest.first() {
-        Some(first) => condition.entry(joined(rest), first.column)?,
-        None => condition.whole()?,
-    };
-    let term = Expr::Term(term);
-    Ok(if comparator == Comparator::NotEqual { Expr::not(term) } else { term })
+/// Conditions on nodes.
+pub(super) struct Nodes;
+
+impl Language for Nodes {
+    type Term = Term;
+
+    const EXAMPLE: &'static str = "ready = true";
+
+    fn condition(
+        path: &[Name],
+        (comparator, comparator_column): (Comparator, usize),
+        value: &Value,
+    ) -> Result<Expr<Term>, ParseError> {
+        let (field, rest) = find(path)?;
+        let condition = Condition { field, comparator, comparator_column, value };
+        let term = match rest.first() {
+            Some(first) => condition.entry(joined(rest), first.column)?,
+            None => condition.whole()?,
+        };
+        let term = Expr::Term(term);
+        Ok(if comparator == Comparator::NotEqual { Expr::not(term) } else { term })
+    }
+
+    fn after(path: &[Name]) -> Result<String, ParseError> {
+        let (field, _) = find(path)?;
+        let text = joined(path);
+        Ok(match field.kind {
+            Kind::Flag(_) => format!("`= true` or `= false` after `{text}`"),
+            _ => format!("a comparator and a value after {}", shown(&text)),
+        })
+    }
 }
 
 /// The field that the path begins with, and the rest of the path: the key, if the field is a map.
-pub(super) fn find(path: &[Name]) -> Result<(&'static Field, &[Name]), ParseError> {
+fn find(path: &[Name]) -> Result<(&'static Field, &[Name]), ParseError> {
     let rest_after = |written: &str| {
         let mut names = path.iter();
         written.split('.').all(|part| names.next().is_some_and(|name| name.text == part)).then_some(names.as_slice())
@@ -60,12 +78,6 @@ pub(super) fn find(path: &[Name]) -> Result<(&'static Field, &[Name]), ParseErro
         }
         _ => Ok((field, rest)),
     }
-}
-
-/// The names as one text. The keys of labels and resources often have dots in them: `labels.kubernetes.io/os` is meant as
-/// the key `kubernetes.io/os`.
-pub(super) fn joined(path: &[Name]) -> String {
-    path.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(".")
 }
 
 /// A condition as it was written, on a field that exists.

@@ -10,14 +10,9 @@ use super::expr::{Expr, TaintTest, Term, TextTest, finite_number};
 use super::fields::{Flag, Kind, TextField};
 use crate::node::{quantity, state};
 
-impl Expr {
+impl Expr<Term> {
     pub(super) fn matches(&self, node: &Node) -> bool {
-        match self {
-            Expr::And(members) => members.iter().all(|member| member.matches(node)),
-            Expr::Or(members) => members.iter().any(|member| member.matches(node)),
-            Expr::Not(inner) => !inner.matches(node),
-            Expr::Term(term) => term.matches(node),
-        }
+        self.holds(&|term| term.matches(node))
     }
 }
 

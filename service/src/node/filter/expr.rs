@@ -12,11 +12,11 @@ use super::version::Version;
 /// Conditions, joined. Made only by [`Expr::and`], [`Expr::or`] and [`Expr::not`], which keep it in one form: no conjunction
 /// directly in a conjunction, no disjunction in a disjunction, none of a single member, and no double negation.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Expr {
-    And(Vec<Expr>),
-    Or(Vec<Expr>),
-    Not(Box<Expr>),
-    Term(Term),
+pub(crate) enum Expr<T> {
+    And(Vec<Expr<T>>),
+    Or(Vec<Expr<T>>),
+    Not(Box<Expr<T>>),
+    Term(T),
 }
 
 /// One condition.
@@ -57,7 +57,7 @@ pub(super) struct TaintTest {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     Equal,
     Less,
     LessEqual,
@@ -66,7 +66,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    pub(super) fn holds(self, ordering: Ordering) -> bool {
+    pub(crate) fn holds(self, ordering: Ordering) -> bool {
         match self {
             Order::Equal => ordering.is_eq(),
             Order::Less => ordering.is_lt(),
@@ -87,9 +87,9 @@ impl Order {
     }
 }
 
-impl Expr {
+impl<T> Expr<T> {
     /// All of them; there is at least one.
-    pub(super) fn and(members: Vec<Expr>) -> Expr {
+    pub(super) fn and(members: Vec<Self>) -> Self {
         let flat = members.into_iter().flat_map(|member| match member {
             Expr::And(inner) => inner,
             other => vec![other],
@@ -98,7 +98,7 @@ impl Expr {
     }
 
     /// Any of them; there is at least one.
-    pub(super) fn or(members: Vec<Expr>) -> Expr {
+    pub(super) fn or(members: Vec<Self>) -> Self {
         let flat = members.into_iter().flat_map(|member| match member {
             Expr::Or(inner) => inner,
             other => vec![other],
@@ -106,15 +106,25 @@ impl Expr {
         single_or(flat.collect(), Expr::Or)
     }
 
-    pub(super) fn not(expr: Expr) -> Expr {
+    pub(super) fn not(expr: Self) -> Self {
         match expr {
             Expr::Not(inner) => *inner,
             other => Expr::Not(Box::new(other)),
         }
     }
+
+    /// Whether it is true of that of which these conditions are.
+    pub(crate) fn holds(&self, condition: &impl Fn(&T) -> bool) -> bool {
+        match self {
+            Expr::And(members) => members.iter().all(|member| member.holds(condition)),
+            Expr::Or(members) => members.iter().any(|member| member.holds(condition)),
+            Expr::Not(inner) => !inner.holds(condition),
+            Expr::Term(term) => condition(term),
+        }
+    }
 }
 
-fn single_or(mut members: Vec<Expr>, join: fn(Vec<Expr>) -> Expr) -> Expr {
+fn single_or<T>(mut members: Vec<Expr<T>>, join: fn(Vec<Expr<T>>) -> Expr<T>) -> Expr<T> {
     match members.pop() {
         Some(only) if members.is_empty() => only,
         Some(last) => {
@@ -127,7 +137,7 @@ fn single_or(mut members: Vec<Expr>, join: fn(Vec<Expr>) -> Expr) -> Expr {
 
 /// Parentheses stand around all that is joined inside something else, also where precedence would not need them: that OR
 /// binds tighter than AND surprises people.
-impl fmt::Display for Expr {
+impl fmt::Display for Expr<Term> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Expr::And(members) => joined(f, members, " AND "),
@@ -144,7 +154,7 @@ impl fmt::Display for Expr {
     }
 }
 
-fn joined(f: &mut fmt::Formatter<'_>, members: &[Expr], separator: &str) -> fmt::Result {
+fn joined(f: &mut fmt::Formatter<'_>, members: &[Expr<Term>], separator: &str) -> fmt::Result {
     for (index, member) in members.iter().enumerate() {
         if index > 0 {
             f.write_str(separator)?;
@@ -154,7 +164,7 @@ fn joined(f: &mut fmt::Formatter<'_>, members: &[Expr], separator: &str) -> fmt:
     Ok(())
 }
 
-fn nested(f: &mut fmt::Formatter<'_>, expr: &Expr) -> fmt::Result {
+fn nested(f: &mut fmt::Formatter<'_>, expr: &Expr<Term>) -> fmt::Result {
     match expr {
         Expr::And(_) | Expr::Or(_) => write!(f, "({expr})"),
         _ => write!(f, "{expr}"),

@@ -30,20 +30,20 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Name {
-    pub(super) text: String,
-    pub(super) column: usize,
+pub(crate) struct Name {
+    pub(crate) text: String,
+    pub(crate) column: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Value {
-    pub(super) pattern: Pattern,
-    pub(super) quoted: bool,
-    pub(super) column: usize,
+pub(crate) struct Value {
+    pub(crate) pattern: Pattern,
+    pub(crate) quoted: bool,
+    pub(crate) column: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparator {
+pub(crate) enum Comparator {
     Equal,
     NotEqual,
     Less,
@@ -54,7 +54,7 @@ pub(super) enum Comparator {
 }
 
 impl Comparator {
-    pub(super) fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Comparator::Equal => "=",
             Comparator::NotEqual => "!=",

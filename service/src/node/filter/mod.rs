@@ -12,12 +12,13 @@
 //!   true of what is absent, as AIP-160 and Kubernetes' selectors have it), and `NOT f` is true exactly where `f` is not.
 //!
 //! A text goes through [`lexer`] and [`parser`], which asks [`bind`] what each condition means, and becomes an
-//! [`expr::Expr`], which [`eval`] holds against nodes.
+//! [`expr::Expr`], which [`eval`] holds against nodes. [`language`] is what all that can be filtered has in common.
 
 mod bind;
 mod eval;
 mod expr;
 mod fields;
+mod language;
 mod lexer;
 mod parser;
 mod pattern;
@@ -29,6 +30,12 @@ use std::fmt;
 use k8s_openapi::api::core::v1::Node;
 
 use super::ParseError;
+
+pub(crate) use expr::{Expr, Order};
+pub(crate) use language::{Language, joined, read};
+pub(crate) use lexer::{Comparator, Name, Value};
+pub(crate) use pattern::Pattern;
+pub(crate) use suggest::{did_you_mean, listed};
 
 /// The most characters of a filter.
 pub const MAX_CHARACTERS: usize = 4096;
@@ -42,7 +49,7 @@ pub const MAX_TERMS: usize = 256;
 /// A condition on nodes. The default one matches every node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    expr: Option<expr::Expr>,
+    expr: Option<expr::Expr<expr::Term>>,
 }
 
 impl Filter {
@@ -52,7 +59,7 @@ impl Filter {
     /// The first mistake: text that does not belong to the language, a field that does not exist, a comparator or a value
     /// that does not fit the field, or a filter beyond [`MAX_CHARACTERS`], [`MAX_DEPTH`] or [`MAX_TERMS`].
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let expr = parser::parse(lexer::tokens(text)?)?;
+        let expr = language::read::<bind::Nodes>(text)?;
         Ok(Self { expr })
     }
 

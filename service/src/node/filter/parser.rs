@@ -11,16 +11,17 @@
 //!
 //! The depth of the recursion is bounded by [`MAX_DEPTH`].
 
+use std::marker::PhantomData;
+
 use super::expr::Expr;
-use super::fields::Kind as FieldKind;
+use super::language::{Language, joined};
 use super::lexer::{Kind, Name, Token};
-use super::{MAX_DEPTH, MAX_TERMS, bind};
+use super::{MAX_DEPTH, MAX_TERMS};
 use crate::node::ParseError;
-use crate::node::syntax::shown;
 
 /// The conditions that the tokens express; `None` if there are none.
-pub(super) fn parse(tokens: Vec<Token>) -> Result<Option<Expr>, ParseError> {
-    let mut parser = Parser { tokens, position: 0, depth: 0, terms: 0 };
+pub(super) fn parse<L: Language>(tokens: Vec<Token>) -> Result<Option<Expr<L::Term>>, ParseError> {
+    let mut parser = Parser::<L> { tokens, position: 0, depth: 0, terms: 0, language: PhantomData };
     if parser.peek().kind == Kind::End {
         return Ok(None);
     }
@@ -33,16 +34,17 @@ pub(super) fn parse(tokens: Vec<Token>) -> Result<Option<Expr>, ParseError> {
     }
 }
 
-struct Parser {
+struct Parser<L> {
     tokens: Vec<Token>,
     /// Of the next token; stays at the last one, the end.
     position: usize,
     /// How many parentheses are open.
     depth: usize,
     terms: usize,
+    language: PhantomData<L>,
 }
 
-impl Parser {
+impl<L: Language> Parser<L> {
     fn peek(&self) -> &Token {
         &self.tokens[self.position]
     }
@@ -53,7 +55,7 @@ impl Parser {
         token
     }
 
-    fn expression(&mut self) -> Result<Expr, ParseError> {
+    fn expression(&mut self) -> Result<Expr<L::Term>, ParseError> {
         let mut members = vec![self.factor()?];
         loop {
             match self.peek().kind {
@@ -67,7 +69,7 @@ impl Parser {
         }
     }
 
-    fn factor(&mut self) -> Result<Expr, ParseError> {
+    fn factor(&mut self) -> Result<Expr<L::Term>, ParseError> {
         let mut members = vec![self.term()?];
         while self.peek().kind == Kind::Or {
             self.next();
@@ -76,7 +78,7 @@ impl Parser {
         Ok(Expr::or(members))
     }
 
-    fn term(&mut self) -> Result<Expr, ParseError> {
+    fn term(&mut self) -> Result<Expr<L::Term>, ParseError> {
         let mut negated = false;
         while self.peek().kind == Kind::Not {
             self.next();
@@ -86,17 +88,17 @@ impl Parser {
         Ok(if negated { Expr::not(simple) } else { simple })
     }
 
-    fn simple(&mut self) -> Result<Expr, ParseError> {
+    fn simple(&mut self) -> Result<Expr<L::Term>, ParseError> {
         let token = self.next();
         match token.kind {
             Kind::Open => self.group(token.column),
             Kind::Path(path) => self.restriction(&path),
-            _ => Err(unexpected(&token, "a condition, for example `ready = true`")),
+            _ => Err(unexpected(&token, &format!("a condition, for example `{}`", L::EXAMPLE))),
         }
     }
 
     /// What follows an opening parenthesis, to the closing one.
-    fn group(&mut self, column: usize) -> Result<Expr, ParseError> {
+    fn group(&mut self, column: usize) -> Result<Expr<L::Term>, ParseError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(ParseError::new(column, format!("parentheses may be nested {MAX_DEPTH} deep at most")));
@@ -110,18 +112,18 @@ impl Parser {
         Ok(expr)
     }
 
-    fn restriction(&mut self, path: &[Name]) -> Result<Expr, ParseError> {
+    fn restriction(&mut self, path: &[Name]) -> Result<Expr<L::Term>, ParseError> {
         let column = path[0].column;
         self.terms += 1;
         if self.terms > MAX_TERMS {
             return Err(ParseError::new(column, format!("a filter has at most {MAX_TERMS} conditions")));
         }
         let token = self.next();
-        let Kind::Comparator(comparator) = token.kind else { return Err(lonely(path, &token)) };
+        let Kind::Comparator(comparator) = token.kind else { return Err(lonely::<L>(path, &token)) };
         let comparator_column = token.column;
         let token = self.next();
         match token.kind {
-            Kind::Value(value) => bind::condition(path, (comparator, comparator_column), &value),
+            Kind::Value(value) => L::condition(path, (comparator, comparator_column), &value),
             Kind::Open => {
                 let message = "expected one value: write a condition for each, like `(zone = \"a\" OR zone = \"b\")`";
                 Err(ParseError::new(token.column, message))
@@ -132,18 +134,15 @@ impl Parser {
 }
 
 /// What is wrong with a path that no comparator follows.
-fn lonely(path: &[Name], next: &Token) -> ParseError {
-    let text = bind::joined(path);
+fn lonely<L: Language>(path: &[Name], next: &Token) -> ParseError {
+    let text = joined(path);
     if let "and" | "or" | "not" = text.as_str() {
         let message = format!("`{text}` is only understood in capitals: {}", text.to_uppercase());
         return ParseError::new(path[0].column, message);
     }
-    match bind::find(path) {
+    match L::after(path) {
         Err(error) => error,
-        Ok((field, _)) => match field.kind {
-            FieldKind::Flag(_) => unexpected(next, &format!("`= true` or `= false` after `{text}`")),
-            _ => unexpected(next, &format!("a comparator and a value after {}", shown(&text))),
-        },
+        Ok(expected) => unexpected(next, &expected),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 /// A text with wildcards: pieces that stand in this order, with anything between them. One piece is a plain text, `["a", ""]`
 /// is everything that starts with `a`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<String>);
+pub(crate) struct Pattern(Vec<String>);
 
 impl Pattern {
     /// The pattern of these pieces, of which there is at least one.
@@ -24,7 +24,7 @@ impl Pattern {
     }
 
     /// The text, if there is no wildcard in the pattern.
-    pub(super) fn plain(&self) -> Option<&str> {
+    pub(crate) fn plain(&self) -> Option<&str> {
         match self.0.as_slice() {
             [text] => Some(text),
             _ => None,
@@ -37,12 +37,12 @@ impl Pattern {
     }
 
     /// The pieces between the wildcards.
-    pub(super) fn pieces(&self) -> &[String] {
+    pub(crate) fn pieces(&self) -> &[String] {
         &self.0
     }
 
     /// Takes a prefix away from the first piece, if it begins with it.
-    pub(super) fn without_prefix(mut self, prefix: &str) -> Self {
+    pub(crate) fn without_prefix(mut self, prefix: &str) -> Self {
         if let Some(first) = self.0.first_mut()
             && let Some(rest) = first.strip_prefix(prefix)
         {
@@ -52,7 +52,7 @@ impl Pattern {
     }
 
     /// Whether the whole text fits. Takes time in proportion to the length of the text and of the pattern at most.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let [first, middle @ .., last] = self.0.as_slice() else { return self.plain() == Some(text) };
         let Some(rest) = text.strip_prefix(first.as_str()) else { return false };
         let Some(mut rest) = rest.strip_suffix(last.as_str()) else { return false };

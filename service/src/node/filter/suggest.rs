@@ -4,7 +4,7 @@
 const MAX_GUESSED: usize = 64;
 
 /// A guess for a text that is none of the words, to follow the text in a sentence. Empty if no word is close.
-pub(super) fn did_you_mean(text: &str, words: impl Iterator<Item = &'static str>) -> String {
+pub(crate) fn did_you_mean(text: &str, words: impl Iterator<Item = &'static str>) -> String {
     if text.len() > MAX_GUESSED {
         return String::new();
     }
@@ -19,7 +19,7 @@ pub(super) fn did_you_mean(text: &str, words: impl Iterator<Item = &'static str>
 }
 
 /// The words as a choice: `a, b or c`.
-pub(super) fn listed(words: impl Iterator<Item = &'static str>) -> String {
+pub(crate) fn listed(words: impl Iterator<Item = &'static str>) -> String {
     let mut words: Vec<String> = words.map(|word| format!("`{word}`")).collect();
     match words.pop() {
         Some(last) if !words.is_empty() => format!("{} or {last}", words.join(", ")),

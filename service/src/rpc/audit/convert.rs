@@ -6,7 +6,7 @@ use nodeward_api::v1::audit_record::Stage as ContractStage;
 use serde_json::Value;
 
 use crate::audit::query::{Ending, Found};
-use crate::audit::{Asked, AuditRecord, ResponseStatus, Stage, User};
+use crate::audit::{Asked, AuditRecord, NODES, OPERATIONS, ResponseStatus, Stage, User};
 use crate::node::convert::timestamp;
 
 /// The record as the contract has it.
@@ -21,11 +21,13 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         user_agent,
         request_received_timestamp,
         stage_timestamp,
-        request: Asked { object_ref, reason, request_id, dry_run, filter, label_selector },
+        request,
         trace_id,
         response_status,
     } = record;
-    let (node, node_uid) = object_ref.map(|object| (object.name, object.uid)).unwrap_or_default();
+    let [node, operation] = [NODES, OPERATIONS].map(|resource| request.object(resource).cloned());
+    let (node, node_uid) = node.map(|object| (object.name, object.uid)).unwrap_or_default();
+    let Asked { reason, request_id, dry_run, filter, label_selector, object_ref: _ } = request;
     v1::AuditRecord {
         position: position.to_string(),
         // At most 2^53 - 1.
@@ -40,6 +42,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         request_received_time: Some(timestamp(request_received_timestamp)),
         stage_time: Some(timestamp(stage_timestamp)),
         node: resource_name(node),
+        operation: operation.map(|object| format!("operations/{}", object.name)).unwrap_or_default(),
         node_uid,
         reason,
         request_id,
@@ -68,7 +71,8 @@ fn outcome(status: ResponseStatus) -> v1::AuditOutcome {
         Ending::Failed => Outcome::Failed,
         Ending::Unknown => Outcome::Unknown,
     };
-    let ResponseStatus { code, reason, outcome: _, before, after, nodes, omitted_nodes, evidence } = status;
+    let ResponseStatus { code, reason, outcome: _, operation: _, before, after, nodes, omitted_nodes, evidence } =
+        status;
     v1::AuditOutcome {
         result: result.into(),
         code,
@@ -156,6 +160,7 @@ mod tests {
             validate_only: true,
             trace_id: "t".into(),
             filter: "ready = false".into(),
+            operation: String::new(),
             label_selector: "zone=a".into(),
             outcome: Some(v1::AuditOutcome {
                 result: Outcome::Changed.into(),

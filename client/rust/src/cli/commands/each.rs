@@ -61,6 +61,16 @@ pub fn failed(failure: Failure, args: &ChangeArgs, node: Option<&str>) -> Failur
     }
 }
 
+/// What came of several parts that failed with these codes, which were reported: their code, or that they differ.
+pub fn combined(codes: &[u8]) -> Result<(), Failure> {
+    match codes.split_first() {
+        None => Ok(()),
+        Some((first, others)) => {
+            Err(Failure::Reported(if others.iter().all(|code| code == first) { *first } else { 1 }))
+        }
+    }
+}
+
 impl Session {
     /// Changes each node. A failure is reported and the others go on, unless none of them could do better.
     pub async fn change_each(
@@ -114,11 +124,6 @@ impl Session {
         if !rest.is_empty() {
             note(&format!("not tried: {}", rest.join(", ")));
         }
-        match codes.split_first() {
-            None => Ok(()),
-            Some((first, others)) => {
-                Err(Failure::Reported(if others.iter().all(|code| code == first) { *first } else { 1 }))
-            }
-        }
+        combined(&codes)
     }
 }

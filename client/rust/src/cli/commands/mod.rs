@@ -6,9 +6,12 @@ mod cordon;
 mod create;
 mod decide;
 mod delete;
+mod drain;
 mod each;
 mod metadata;
+mod operations;
 mod patch;
+mod plan;
 mod read;
 mod taint;
 mod watch;
@@ -65,6 +68,9 @@ impl Session {
             Command::Watch(args) => watch::watch(self, args).await,
             Command::Cordon(args) => cordon::cordon(self, args).await,
             Command::Uncordon(args) => cordon::uncordon(self, args).await,
+            Command::Drain(args) => drain::drain(self, *args).await,
+            Command::Plan(args) => plan::plan(self, *args).await,
+            Command::Operations(command) => operations::run(self, command).await,
             Command::Label(args) => metadata::change(self, args, metadata::Field::Labels).await,
             Command::Annotate(args) => metadata::change(self, args, metadata::Field::Annotations).await,
             Command::Taint(args) => taint::taint(self, args).await,
@@ -128,19 +134,23 @@ fn dry_run_suffix(args: &ChangeArgs) -> &'static str {
 
 /// The options that all changes have, refused where they can't be meant for so many nodes.
 fn change(args: &ChangeArgs, targets: usize) -> Result<Change, Failure> {
-    if targets > 1 {
-        for (flag, value) in [("--request-id", &args.request_id), ("--etag", &args.etag)] {
-            if value.is_some() {
-                return Err(Failure::usage(format!("{flag} is for one node, these are {targets}")));
-            }
-        }
-    }
+    of_one_node(&args.request_id, &args.etag, targets)?;
     Ok(Change {
         request_id: args.request_id.clone(),
         etag: args.etag.clone(),
         validate_only: args.dry_run == DryRun::Server,
         reason: args.reason.clone(),
     })
+}
+
+/// Refuses what can't be meant for several nodes.
+fn of_one_node(request_id: &Option<String>, etag: &Option<String>, targets: usize) -> Result<(), Failure> {
+    for (flag, value) in [("--request-id", request_id), ("--etag", etag)] {
+        if targets > 1 && value.is_some() {
+            return Err(Failure::usage(format!("{flag} is for one node, these are {targets}")));
+        }
+    }
+    Ok(())
 }
 
 /// Whether nodes are selected for a change. An empty selector, most often a variable that is not set, would mean them all.

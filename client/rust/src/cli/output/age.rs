@@ -16,7 +16,7 @@ pub fn since(time: Option<&Timestamp>, now: SystemTime) -> String {
 }
 
 /// As `HumanDuration` of k8s.io/apimachinery writes it.
-fn human(age: Duration) -> String {
+pub fn human(age: Duration) -> String {
     let seconds = age.as_secs();
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     let (days, years) = (hours / 24, hours / 24 / 365);

@@ -15,9 +15,13 @@ use nodeward_client::{NodeList, node_id};
 
 use crate::failure::{Failure, note};
 
+pub use age::{human as human_duration, since};
 pub use columns::cell_text;
-pub use object::{Kind, json_line, value as message_value, value_json, value_yaml, yaml_document};
+pub use object::{
+    Kind, json_line, parsed as parsed_message, value as message_value, value_json, value_yaml, yaml_document,
+};
 pub use rows::Rows;
+pub use table::aligned;
 
 /// How nodes are shown, other than as kubectl's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use nodeward_api::FILE_DESCRIPTOR_SET;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 static POOL: LazyLock<Result<DescriptorPool, String>> =
     LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| error.to_string()));
 
-/// The messages that are printed.
+/// The messages that are printed or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Node,
@@ -22,6 +22,11 @@ pub enum Kind {
     DeleteNodesResponse,
     ListAuditRecordsResponse,
     StreamAuditRecordsResponse,
+    DrainPolicy,
+    DrainPlan,
+    Operation,
+    ListOperationsResponse,
+    OperationEvent,
 }
 
 impl Kind {
@@ -33,6 +38,11 @@ impl Kind {
             Self::DeleteNodesResponse => "nodeward.v1.DeleteNodesResponse",
             Self::ListAuditRecordsResponse => "nodeward.v1.ListAuditRecordsResponse",
             Self::StreamAuditRecordsResponse => "nodeward.v1.StreamAuditRecordsResponse",
+            Self::DrainPolicy => "nodeward.v1.DrainPolicy",
+            Self::DrainPlan => "nodeward.v1.DrainPlan",
+            Self::Operation => "google.longrunning.Operation",
+            Self::ListOperationsResponse => "google.longrunning.ListOperationsResponse",
+            Self::OperationEvent => "nodeward.v1.OperationEvent",
         }
     }
 }
@@ -73,15 +83,23 @@ pub fn yaml_document(message: &impl Message, kind: Kind) -> Result<String, Failu
 /// The message as proto3 JSON, by its descriptor, which knows the JSON names of all fields. Keys are sorted, as kubectl sorts
 /// them: equal messages are equal texts.
 pub fn value(message: &impl Message, kind: Kind) -> Result<Value, Failure> {
-    let pool = POOL.as_ref().map_err(unwritable)?;
-    let name = kind.full_name();
-    let descriptor = pool.get_message_by_name(name).ok_or_else(|| unwritable(format!("the contract has no {name}")))?;
-    let mut dynamic = DynamicMessage::new(descriptor);
+    let mut dynamic = DynamicMessage::new(descriptor(kind).map_err(unwritable)?);
     dynamic.merge(message.encode_to_vec().as_slice()).map_err(unwritable)?;
     let mut value = serde_json::to_value(&dynamic).map_err(unwritable)?;
     // Without it the order of the keys would depend on which features of serde_json others turn on.
     value.sort_all_objects();
     Ok(value)
+}
+
+/// The message that proto3 JSON is of. What is wrong with it, if it is of none.
+pub fn parsed<T: Message + Default>(value: Value, kind: Kind) -> Result<T, String> {
+    let message = DynamicMessage::deserialize(descriptor(kind)?, value).map_err(|error| error.to_string())?;
+    message.transcode_to().map_err(|error| error.to_string())
+}
+
+fn descriptor(kind: Kind) -> Result<MessageDescriptor, String> {
+    let name = kind.full_name();
+    POOL.as_ref().map_err(Clone::clone)?.get_message_by_name(name).ok_or_else(|| format!("the contract has no {name}"))
 }
 
 fn unwritable(error: impl ToString) -> Failure {

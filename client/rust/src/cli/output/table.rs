@@ -1,4 +1,4 @@
-//! A table of nodes, in kubectl's form: no borders, three spaces between the columns.
+//! Tables, in kubectl's form: no borders, three spaces between the columns.
 
 use std::time::SystemTime;
 
@@ -10,19 +10,27 @@ use crate::output::columns::{HEADER, WIDE_HEADER, cells, wide_cells};
 
 pub fn table(nodes: &[Node], is_wide: bool) -> String {
     let now = SystemTime::now();
-    let mut table = Table::new();
-    // Nothing is wrapped: a line is a node, for grep and awk.
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let mut header: Vec<&str> = HEADER.to_vec();
     if is_wide {
         header.extend(WIDE_HEADER);
     }
-    table.set_header(header);
-    for node in nodes {
+    let rows = nodes.iter().map(|node| {
         let mut row = cells(node, now);
         if is_wide {
             row.extend(wide_cells(node));
         }
+        row
+    });
+    aligned(&header, rows)
+}
+
+/// A table of anything, in the same form.
+pub fn aligned(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    // Nothing is wrapped: a line is a row, for grep and awk.
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.to_vec());
+    for row in rows {
         table.add_row(row);
     }
     for column in table.column_iter_mut() {

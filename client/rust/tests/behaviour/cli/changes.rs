@@ -1,6 +1,5 @@
 //! `cordon`, `uncordon`, `patch` and `delete`.
 
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use tokio::sync::Barrier;
 
 use super::{Cli, Run, bare_command};
 use crate::fake::{Call, Fake, Fate, TRACE_ID, unavailable, worker};
+use crate::nobody::Nobody;
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
@@ -148,10 +148,10 @@ fn a_server_that_is_away_for_a_moment_fails_none_of_many_changes() {
 
 #[test]
 fn nodes_that_were_not_tried_are_named() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let endpoint = format!("http://127.0.0.1:{port}");
+    let nobody = Nobody::listens();
+    let endpoint = nobody.url();
     let names = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9", "n10"];
-    let arguments = [&["cordon", "--endpoint", &endpoint, "--timeout", "50ms"][..], &names].concat();
+    let arguments = [&["cordon", "--endpoint", &endpoint][..], &names].concat();
     let run = Run::of(bare_command(&arguments).output().unwrap());
     assert_eq!(run.code, 5);
     assert!(run.err.contains("error: node/n8: the connection to the server failed"), "{}", run.err);

@@ -138,7 +138,7 @@ fn a_file_that_a_context_names_and_that_is_not_there_is_told_with_the_context() 
 fn a_server_that_is_not_there_is_named_with_its_context() {
     let user = User::new();
     user.write("current_context: a\ncontexts:\n  a: {endpoint: 'http://127.0.0.1:1'}\n");
-    let run = user.run(&["list", "--timeout", "100ms"]);
+    let run = user.run(&["list"]);
     assert_eq!(run.code, 5);
     assert!(run.err.contains("a server runs at http://127.0.0.1:1 (context a)"), "{}", run.err);
 }

@@ -1,6 +1,5 @@
 //! What is said about a failure, and the exit code.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use nodeward_client::Code;
@@ -9,6 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Cli, Run, bare_command};
 use crate::fake::{Fake, Fate, Step, TRACE_ID, expired, put_off, status, unavailable, worker};
+use crate::nobody::Nobody;
 
 fn cli() -> Cli {
     Cli::of(Fake::with([worker("a"), worker("b")]))
@@ -119,13 +119,12 @@ fn a_change_that_was_refused_is_not_to_be_repeated() {
 
 #[test]
 fn a_server_that_is_not_there_is_named() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let endpoint = format!("http://127.0.0.1:{port}");
-    let run = Run::of(bare_command(&["list", "--endpoint", &endpoint, "--timeout", "100ms"]).output().unwrap());
+    let nobody = Nobody::listens();
+    let run = Run::of(bare_command(&["list", "--endpoint", &nobody.url()]).output().unwrap());
     assert_eq!(run.code, 5);
     assert!(run.err.starts_with("error: the connection to the server failed: "), "{}", run.err);
     assert!(
-        run.err.contains("onnection refused") && run.err.contains(&format!("a server runs at {endpoint}")),
+        run.err.contains("onnection refused") && run.err.contains(&format!("a server runs at {}", nobody.url())),
         "{}",
         run.err
     );

@@ -4,8 +4,11 @@ mod audit;
 mod changes;
 mod config;
 mod create;
+mod drain;
 mod errors;
 mod metadata;
+mod operations;
+mod plan;
 mod reads;
 mod watch;
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Cli, Run, bare_command};
 use crate::fake::{Fake, Step, change, complete, status, unavailable, worker};
+use crate::nobody::Nobody;
 
 /// A watch that sends this and then fails for good, so that the command ends.
 fn cli(steps: impl IntoIterator<Item = Step>) -> Cli {
@@ -86,9 +87,8 @@ fn an_interruption_is_told_once_and_survived() {
 
 #[test]
 fn a_server_that_was_never_there_ends_the_watch_at_the_timeout() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let endpoint = format!("http://127.0.0.1:{port}");
-    let run = Run::of(bare_command(&["watch", "--endpoint", &endpoint, "--timeout", "100ms"]).output().unwrap());
+    let nobody = Nobody::listens();
+    let run = Run::of(bare_command(&["watch", "--endpoint", &nobody.url(), "--timeout", "100ms"]).output().unwrap());
     assert_eq!(run.code, 5, "{run:?}");
 }
 

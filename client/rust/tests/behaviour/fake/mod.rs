@@ -1,7 +1,9 @@
-//! A NodeService, and an AuditService, over a map of nodes: it does as it is told, keeps what it was asked, and fails on demand.
+//! The services of the contract over a map of nodes: they do as they are told, keep what they were asked, and fail on demand.
 
 mod audit;
+mod events;
 mod nodes;
+mod operations;
 mod service;
 mod wire;
 
@@ -10,17 +12,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use nodeward_client::api::{
-    AuditRecord, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest,
-    ListAuditRecordsRequest, ListNodesRequest, Node, PatchNodeRequest, StreamAuditRecordsRequest, UncordonNodeRequest,
+    AuditRecord, CancelOperationRequest, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest,
+    DrainNodeRequest, DrainPlan, GetNodeRequest, ListAuditRecordsRequest, ListNodesRequest, Node, OperationState,
+    PatchNodeRequest, PlanDrainRequest, StreamAuditRecordsRequest, StreamOperationEventsRequest, UncordonNodeRequest,
     UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest, WatchNodesResponse,
 };
+use nodeward_client::longrunning::{DeleteOperationRequest, ListOperationsRequest, Operation, WaitOperationRequest};
 use tokio::sync::Barrier;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub use audit::{AuditStep, intent, marks, outcome, sends};
+pub use events::{blocked, cordon, pod, reaches};
 pub use nodes::{change, complete, node, worker};
+pub use operations::OperationStep;
 pub use wire::{Network, serve};
 
 /// The trace that every answer names.
@@ -42,6 +48,14 @@ pub enum Call {
     Uncordon(UncordonNodeRequest),
     ListAudit(ListAuditRecordsRequest),
     StreamAudit(StreamAuditRecordsRequest),
+    PlanDrain(PlanDrainRequest),
+    Drain(DrainNodeRequest),
+    StreamOperation(StreamOperationEventsRequest),
+    CancelOperation(CancelOperationRequest),
+    GetOperation,
+    ListOperations(ListOperationsRequest),
+    WaitOperation(WaitOperationRequest),
+    DeleteOperation(DeleteOperationRequest),
 }
 
 /// What a watch sends. After the last step it stays open.
@@ -80,6 +94,11 @@ pub struct State {
     pub page_size: usize,
     pub audit_pages: Vec<Vec<AuditRecord>>,
     pub audit_streams: VecDeque<Vec<AuditStep>>,
+    pub plans: BTreeMap<String, DrainPlan>,
+    pub operations: BTreeMap<String, Operation>,
+    pub operation_streams: BTreeMap<String, VecDeque<Vec<OperationStep>>>,
+    /// Where an operation is after the next waits for it.
+    pub waits: VecDeque<OperationState>,
     /// The changes of single nodes that were carried out, by their request ids.
     done: BTreeMap<String, String>,
     version: u64,
@@ -142,6 +161,11 @@ impl Fake {
 }
 
 impl State {
+    /// The node of this resource name.
+    pub fn find(&self, name: &str) -> Result<Node, Status> {
+        service::find(self, name)
+    }
+
     /// Stores a node at a new version.
     pub fn put(&mut self, mut node: Node) -> Node {
         self.version += 1;
@@ -156,6 +180,10 @@ impl Call {
         match self {
             Self::Get(_) | Self::List(_) | Self::Watch(_) => None,
             Self::ListAudit(_) | Self::StreamAudit(_) => None,
+            Self::PlanDrain(_) | Self::StreamOperation(_) | Self::GetOperation => None,
+            Self::ListOperations(_) | Self::WaitOperation(_) | Self::DeleteOperation(_) => None,
+            Self::Drain(request) => Some(request.request_id.clone()),
+            Self::CancelOperation(request) => Some(request.request_id.clone()),
             Self::Create(request) => Some(request.request_id.clone()),
             Self::Update(request) => Some(request.request_id.clone()),
             Self::UpdateStatus(request) => Some(request.request_id.clone()),

@@ -152,7 +152,7 @@ impl Asked {
 }
 
 impl Fake {
-    fn note<T: Clone>(&self, request: Request<T>, call: impl FnOnce(T) -> Call) -> T {
+    pub(super) fn note<T: Clone>(&self, request: Request<T>, call: impl FnOnce(T) -> Call) -> T {
         let (metadata, _, message) = request.into_parts();
         let mut state = self.lock();
         state.metadata.push(metadata);
@@ -160,7 +160,7 @@ impl Fake {
         message
     }
 
-    async fn meet<T>(
+    pub(super) async fn meet<T>(
         &self,
         fate: Option<Fate>,
         act: impl FnOnce() -> Result<T, Status>,
@@ -215,7 +215,7 @@ fn short(name: &str) -> &str {
     name.strip_prefix("nodes/").unwrap_or(name)
 }
 
-fn find(state: &State, name: &str) -> Result<Node, Status> {
+pub(super) fn find(state: &State, name: &str) -> Result<Node, Status> {
     let missing = || {
         let message = format!("node {:?} does not exist", short(name));
         status(Code::NotFound, "NODE_NOT_FOUND", &message, Some("list the nodes"))

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
 use nodeward_client::api::audit_service_server::AuditServiceServer;
+use nodeward_client::api::drain_service_server::DrainServiceServer;
 use nodeward_client::api::node_service_server::NodeServiceServer;
+use nodeward_client::api::operation_service_server::OperationServiceServer;
+use nodeward_client::longrunning::operations_server::OperationsServer;
 use nodeward_client::{Client, ConnectOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
 use tokio::net::TcpListener;
@@ -19,6 +22,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tower::service_fn;
 
 use super::Fake;
+use crate::watchdog::watch;
 
 /// Connections in memory, which can be cut.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,7 @@ impl Network {
     }
 
     fn channel(&self, fake: &Fake) -> Channel {
+        watch();
         let (network, fake) = (self.clone(), fake.clone());
         let connector = service_fn(move |_| {
             let (network, fake) = (network.clone(), fake.clone());
@@ -80,7 +85,12 @@ impl Network {
 }
 
 fn router(fake: Fake) -> Router {
-    Server::builder().add_service(AuditServiceServer::new(fake.clone())).add_service(NodeServiceServer::new(fake))
+    Server::builder()
+        .add_service(AuditServiceServer::new(fake.clone()))
+        .add_service(DrainServiceServer::new(fake.clone()))
+        .add_service(OperationServiceServer::new(fake.clone()))
+        .add_service(OperationsServer::new(fake.clone()))
+        .add_service(NodeServiceServer::new(fake))
 }
 
 fn is_left(number: &AtomicUsize) -> bool {
@@ -109,6 +119,7 @@ async fn calm(mut wire: DuplexStream) -> std::io::Result<()> {
 
 /// Serves the fake on a port of its own, for as long as the runtime lives.
 pub fn serve(fake: &Fake) -> (Runtime, SocketAddr) {
+    watch();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();

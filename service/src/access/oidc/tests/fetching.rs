@@ -7,19 +7,18 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::issuer::Page;
+use super::nobody::Nobody;
 use super::*;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn while_the_issuer_is_down_nobody_is_told_that_their_token_is_bad() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = Nobody::listens();
+    let url = nobody.url();
     let oidc = oidc(&url);
     let token = TestToken::new(&url, "one").signed(&SigningKey::p256());
     // The first is the one that asks, the second comes when that has just failed.

@@ -5,6 +5,8 @@ mod fetching;
 mod issuer;
 mod keeper;
 mod keys;
+#[path = "../../../../../tests/support/nobody.rs"]
+mod nobody;
 mod rotation;
 mod secrecy;
 mod token;
