@@ -18,7 +18,7 @@ use crate::support::workload::Workload;
 use crate::support::{eventually, world};
 
 /// The cluster, whose shared server carries operations out.
-async fn cluster() -> Cluster {
+pub async fn cluster() -> Cluster {
     let options = ClusterOptions {
         kubeconfig: Some(world().await.sandbox.kubeconfig_path().to_owned()),
         write_as: WriteAs::Server,
@@ -31,13 +31,18 @@ async fn cluster() -> Cluster {
     cluster
 }
 
-async fn drain(cluster: &Cluster, node: &str, policy: DrainPolicy) -> String {
+pub async fn drain(cluster: &Cluster, node: &str, policy: DrainPolicy) -> String {
+    drain_for(cluster, node, policy, Requester::default()).await
+}
+
+/// The same, in the name of somebody else than the server.
+pub async fn drain_for(cluster: &Cluster, node: &str, policy: DrainPolicy, requester: Requester) -> String {
     let nodes: Api<Node> = world().await.kubernetes().await;
     let uid = nodes.get(node).await.unwrap().metadata.uid.unwrap();
     let spec = OperationSpec {
         node: NodeIdentity { name: node.to_owned(), uid },
         drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
-        requester: Requester::default(),
+        requester,
         ..OperationSpec::default()
     };
     let name = Uuid::new_v4().to_string();
@@ -47,16 +52,31 @@ async fn drain(cluster: &Cluster, node: &str, policy: DrainPolicy) -> String {
     name
 }
 
-fn deadline() -> Instant {
+pub fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-async fn status(cluster: &Cluster, name: &str) -> OperationStatus {
+pub async fn status(cluster: &Cluster, name: &str) -> OperationStatus {
     cluster.operations().get(name, deadline()).await.unwrap().unwrap().status.unwrap_or_default()
 }
 
+/// Its status, once it is as is asked for.
+pub async fn once(
+    what: &str,
+    cluster: &Cluster,
+    name: &str,
+    is_so: impl Fn(&OperationStatus) -> bool,
+) -> OperationStatus {
+    eventually(what, async || Some(status(cluster, name).await).filter(|status| is_so(status))).await
+}
+
+/// Its status, once it has ended.
+pub async fn ended(cluster: &Cluster, name: &str) -> OperationStatus {
+    once("the drain has ended", cluster, name, |status| status.state.is_final()).await
+}
+
 /// Pods without a controller are all that tests make.
-fn any_pod() -> DrainPolicy {
+pub fn any_pod() -> DrainPolicy {
     DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() }
 }
 
@@ -69,10 +89,7 @@ async fn a_node_is_cordoned_and_emptied() {
         workload.ready_pod(name, "web", &node).await;
     }
     let operation = drain(&cluster, &node, any_pod()).await;
-    let done = eventually("the drain has ended", async || {
-        Some(status(&cluster, &operation).await).filter(|status| status.state.is_final())
-    })
-    .await;
+    let done = ended(&cluster, &operation).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
     assert!(done.pods.iter().all(|pod| matches!(pod.state, PodState::Gone | PodState::Skipped)), "{:#?}", done.pods);
     assert!(workload.pods().list(&Default::default()).await.unwrap().items.is_empty());
@@ -88,17 +105,11 @@ async fn a_budget_blocks_it_with_its_numbers_until_it_opens() {
     workload.ready_pod("a", "web", &node).await;
     workload.budget("web", "web", 1, 1).await;
     let operation = drain(&cluster, &node, any_pod()).await;
-    let blocked = eventually("it is blocked", async || {
-        Some(status(&cluster, &operation).await).filter(|status| status.state == State::Blocked)
-    })
-    .await;
+    let blocked = once("it is blocked", &cluster, &operation, |status| status.state == State::Blocked).await;
     let text = blocked.pods[0].blocker.as_ref().unwrap().to_string();
     assert_eq!(text, format!("budget {}/web needs 1 healthy pods and has 1", workload.namespace));
 
     workload.budgets().delete("web", &Default::default()).await.unwrap();
-    let done = eventually("the drain has ended", async || {
-        Some(status(&cluster, &operation).await).filter(|status| status.state.is_final())
-    })
-    .await;
+    let done = ended(&cluster, &operation).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
 }

@@ -11,6 +11,7 @@ mod blocker;
 mod budget;
 mod check;
 mod classify;
+mod compact;
 mod duration;
 mod estimate;
 mod fit;
@@ -35,6 +36,7 @@ pub use budget::{
 };
 pub use check::{MAX_ENTRIES, MAX_SELECTORS, MAX_TEXT};
 pub use classify::{Action, DecidedBy, Tier, Verdict};
+pub use compact::compact;
 pub use duration::parse_duration;
 pub use estimate::{Estimate, REMOVAL_OVERHEAD, REPLACEMENT_READY, STUCK_AFTER, Unbounded};
 pub use fit::{Fit, NoReplacement, NodeReason, Nowhere};

@@ -256,7 +256,11 @@ impl Situation<'_> {
             return Outlook::Late;
         }
         let waits_for_others = |pod: &PodProgress| matches!(pod.blocker, Some(Blocker::EarlierTurn { .. }));
-        let is_stuck = |pod: &PodProgress| pod.blocker.as_ref().is_some_and(|blocker| !blocker.passes());
+        // What it was refused for may have been too much to be written down.
+        let is_stuck = |pod: &PodProgress| match &pod.blocker {
+            Some(blocker) => !blocker.passes(),
+            None => pod.was_refused,
+        };
         let is_working = !step.removals.is_empty() || !self.in_flight.is_empty();
         match !is_working && left.all(|pod| waits_for_others(pod) || is_stuck(pod)) {
             true => Outlook::Blocked,

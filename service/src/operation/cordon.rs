@@ -16,12 +16,9 @@ use super::{CordonState, NodeIdentity};
 use crate::caller::{Caller, Permission};
 use crate::cluster::Cluster;
 use crate::cluster::lease::Term;
-use crate::cluster::mutate::{Changed, Mutation, Subresource};
+use crate::cluster::mutate::{Changed, FIELD_MANAGER, Mutation, Subresource};
 use crate::error::Error;
 use crate::node::claim::{self, Claim, ClaimError};
-
-/// Those who change nodes all the time, and never whether they are schedulable.
-const NEVER: [&str; 4] = ["kubelet", "kube-controller-manager", "cloud-controller-manager", "node-problem-detector"];
 
 /// The cordon of one drain.
 pub(super) struct Cordoner {
@@ -95,6 +92,15 @@ impl Cordoner {
         };
         let after = self.change(&uncordon).await?.node;
         Ok(!is_cordoned(&after))
+    }
+
+    /// Takes away what is left of claims on a node that somebody has made schedulable: if somebody cordons it again, that is
+    /// theirs.
+    ///
+    /// # Errors
+    /// As for [`cordon`](Self::cordon).
+    pub async fn tidy(&self) -> anyhow::Result<()> {
+        self.change(&|node| Ok(claim::tidy(node, Timestamp::UNIX_EPOCH))).await.map(drop)
     }
 
     /// Whether somebody has made the node schedulable, and who, as far as the node says. It is looked at now: what was seen of
@@ -181,29 +187,20 @@ pub(super) fn is_cordoned(node: &Node) -> bool {
     node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false)
 }
 
-/// Who made the node unschedulable: the manager that owns the field.
+/// Who said last whether the node is schedulable: the manager that owns the field.
 fn owner_of_cordon(node: &Node) -> String {
     latest(node, |entry| owns(entry, &["f:spec", "f:unschedulable"])).unwrap_or_default()
 }
 
-/// Who made the node schedulable. Kubernetes keeps no entry of whoever only takes a field away, as `kubectl uncordon` does:
-/// then nobody is named. Whoever uncordons through nodeward takes the claims away too; anybody else who has written the
-/// node's spec or metadata later than the claims were written may have done it.
+/// Who made the node schedulable. Whoever uncordons through nodeward takes the claims away too, and whoever says in so many
+/// words that the node is schedulable owns that. Of whoever only takes the field away, as `kubectl uncordon` does, Kubernetes
+/// keeps no trace in the node: then nobody is named.
 fn who_lifted(node: &Node) -> String {
     let annotations = node.metadata.annotations.as_ref();
-    if !annotations.is_some_and(|annotations| annotations.contains_key(claim::ANNOTATION)) {
-        return crate::cluster::mutate::FIELD_MANAGER.to_owned();
+    if annotations.is_some_and(|annotations| annotations.contains_key(claim::ANNOTATION)) {
+        return owner_of_cordon(node);
     }
-    let claims = format!("f:{}", claim::ANNOTATION);
-    let entries = node.metadata.managed_fields.iter().flatten();
-    let claimed = entries.filter(|entry| owns(entry, &["f:metadata", "f:annotations", &claims]));
-    let since = claimed.filter_map(|entry| entry.time.as_ref().map(|time| time.0)).max();
-    latest(node, |entry| {
-        let manager = entry.manager.as_deref().unwrap_or_default();
-        let is_later = entry.time.as_ref().map(|time| time.0) >= since;
-        is_later && !NEVER.contains(&manager) && manager != crate::cluster::mutate::FIELD_MANAGER
-    })
-    .unwrap_or_default()
+    FIELD_MANAGER.to_owned()
 }
 
 /// The manager of the latest of these entries that are not about the status.
@@ -218,4 +215,42 @@ fn latest(node: &Node, is_meant: impl Fn(&ManagedFieldsEntry) -> bool) -> Option
 fn owns(entry: &ManagedFieldsEntry, path: &[&str]) -> bool {
     let Some(fields) = &entry.fields_v1 else { return false };
     path.iter().try_fold(&fields.0, |fields, key| fields.get(key)).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(claims: bool, entries: Value) -> Node {
+        let annotations = if claims { json!({ claim::ANNOTATION: "[]" }) } else { json!({}) };
+        let metadata = json!({ "annotations": annotations, "managedFields": entries });
+        serde_json::from_value(json!({ "metadata": metadata })).unwrap()
+    }
+
+    fn entry(manager: &str, second: u8, fields: &Value) -> Value {
+        let time = format!("2026-11-24T08:00:{second:02}Z");
+        json!({ "manager": manager, "operation": "Update", "time": time, "fieldsType": "FieldsV1", "fieldsV1": fields })
+    }
+
+    #[test]
+    fn the_latest_of_those_who_said_it_is_named() {
+        let schedulable = json!({ "f:spec": { "f:unschedulable": {} } });
+        let other = json!({ "f:spec": { "f:taints": {} } });
+        let entries = json!([entry("a", 1, &schedulable), entry("b", 2, &schedulable), entry("c", 3, &other)]);
+        assert_eq!(owner_of_cordon(&node(true, entries.clone())), "b");
+        assert_eq!(who_lifted(&node(true, entries)), "b");
+    }
+
+    #[test]
+    fn nobody_is_named_who_may_not_have_been_it() {
+        let labels = json!({ "f:metadata": { "f:labels": {} } });
+        assert_eq!(who_lifted(&node(true, json!([entry("a", 1, &labels)]))), "");
+    }
+
+    #[test]
+    fn whoever_takes_the_claims_away_with_the_cordon_has_done_it_through_nodeward() {
+        assert_eq!(who_lifted(&node(false, json!([]))), FIELD_MANAGER);
+    }
 }

@@ -19,13 +19,16 @@ use crate::cluster::Cluster;
 use crate::cluster::lease::Term;
 use crate::cluster::observe::View;
 use crate::cluster::store::NodeView;
-use crate::drain::{DrainPlan, DrainPolicy, OnUncordon, Outlook, PodProgress, Situation, Step};
+use crate::drain::{DrainPlan, DrainPolicy, OnUncordon, Outlook, PodProgress, Situation, Step, compact};
 
 /// For how long a node must have been empty: pods that were bound before it was cordoned come late.
 const EMPTY_FOR: Duration = Duration::from_secs(5);
 
 /// How long at most nothing is looked at.
 const LOOK: Duration = Duration::from_secs(15);
+
+/// How long nothing is looked at after something was.
+const REST: Duration = Duration::from_millis(50);
 
 /// One drain on its way.
 struct Drainer {
@@ -40,6 +43,8 @@ struct Drainer {
     /// What was seen of the node before it had this version says nothing about the cordon.
     cordoned_at: u64,
     empty_since: Option<Instant>,
+    /// When the last step was begun.
+    looked: Instant,
 }
 
 /// Carries the operation of this name out to its end.
@@ -68,6 +73,7 @@ pub(super) async fn carry_out(
         progress: journal.status().pods,
         cordoned_at: 0,
         empty_since: None,
+        looked: Instant::now(),
         journal,
         term,
         policy,
@@ -92,6 +98,8 @@ impl Drainer {
 
     /// Takes a step, and waits until there may be another one to take. How the drain ends, if it does.
     async fn next(&mut self) -> anyhow::Result<Option<Ending>> {
+        self.journal.look()?;
+        self.looked = Instant::now();
         while let Some(answer) = self.removals.try_answered()? {
             self.took(answer);
         }
@@ -128,16 +136,16 @@ impl Drainer {
                 self.took(answer);
             }
         }
-        // Changes come in bursts. What is written down at once of each of them would be too much for Kubernetes.
-        if let Some(until) = self.journal.quiet_until() {
-            sleep_until(until).await;
-        }
+        // Changes come in bursts. What is written down at once of each of them would be too much for Kubernetes, and what is
+        // thought about each of them too much for this server.
+        let rested = self.looked + REST;
+        sleep_until(self.journal.quiet_until().map_or(rested, |quiet| quiet.max(rested))).await;
         Ok(None)
     }
 
     /// Cordons the node before anything else, if that was not done. How the drain ends, if it can't be.
     async fn cordon_first(&mut self) -> anyhow::Result<Option<Ending>> {
-        let cordoned = match self.journal.status().cordon.state {
+        let cordoned = match self.journal.cordon().state {
             CordonState::None => self.cordon("").await,
             _ => self.cordoner.require_right().await,
         };
@@ -159,8 +167,8 @@ impl Drainer {
 
     /// Sees whether the node is still cordoned, and does what the policy says if it is not. How the drain ends, if it does.
     async fn guard_cordon(&mut self, node: &NodeView) -> anyhow::Result<Option<Ending>> {
-        let mut after = self.journal.status();
-        let was_lifted = after.cordon.state == CordonState::Lifted;
+        let cordon = self.journal.cordon();
+        let was_lifted = cordon.state == CordonState::Lifted;
         if node.version() < self.cordoned_at || self.journal.cancel().is_some() {
             return Ok(None);
         }
@@ -168,17 +176,19 @@ impl Drainer {
             return if was_lifted { self.cordoned_again("").await } else { Ok(None) };
         }
         let manager = match was_lifted {
-            true => after.cordon.manager.clone(),
+            true => cordon.manager,
             false => match self.cordoner.lifted().await? {
                 Some(manager) => manager,
                 None => return Ok(None),
             },
         };
+        let mut after = self.journal.status();
         after.set_cordon(CordonState::Lifted, &manager, Timestamp::now());
         self.journal.write(after).await?;
         match self.policy.on_uncordon {
             OnUncordon::CordonAgain => self.cordoned_again(&manager).await,
-            OnUncordon::Pause => Ok(None),
+            OnUncordon::Pause if was_lifted => Ok(None),
+            OnUncordon::Pause => self.cordoner.tidy().await.map(|()| None),
             OnUncordon::Cancel => Ok(Some(Ending::uncordoned(&manager))),
         }
     }
@@ -192,7 +202,7 @@ impl Drainer {
     }
 
     fn is_lifted(&self) -> bool {
-        self.journal.status().cordon.state == CordonState::Lifted
+        self.journal.cordon().state == CordonState::Lifted
     }
 
     fn step(&self, plan: &DrainPlan, now: Timestamp) -> Step {
@@ -224,9 +234,10 @@ impl Drainer {
     /// Writes down where the pods are and which are to be removed, and then removes those.
     async fn take(&mut self, step: Step, now: Timestamp) -> anyhow::Result<()> {
         let Step { progress, removals, outlook, .. } = step;
+        let progress = compact(progress);
         let mut after = self.journal.status();
         let (state, message) = match (self.journal.cancel(), outlook) {
-            (Some(cancel), _) => (State::Cancelling, cancelled_by(&cancel)),
+            (Some(cancel), _) => (State::Cancelling, cancelled_by(cancel)),
             (None, _) if self.is_lifted() => (State::Paused, uncordoned_by(&after.cordon.manager)),
             (None, Outlook::Blocked) => (State::Blocked, String::new()),
             (None, _) => (State::Running, String::new()),
@@ -267,7 +278,7 @@ impl Drainer {
             Outlook::Late => Some(Ending::late(left)),
             _ => {
                 let cancel = self.journal.cancel().filter(|_| self.removals.in_flight().is_empty());
-                cancel.as_ref().map(Ending::cancelled)
+                cancel.map(Ending::cancelled)
             }
         }
     }
@@ -275,7 +286,7 @@ impl Drainer {
     /// Ends it, once the claim on the cordon is taken back, if somebody has asked for that.
     async fn finish(mut self, ending: Ending) -> anyhow::Result<()> {
         let is_released = self.journal.cancel().is_some_and(|cancel| cancel.release_cordon) && ending.is_cancelled();
-        if is_released && self.cordoner.release().await? && self.journal.status().cordon.state == CordonState::Own {
+        if is_released && self.cordoner.release().await? && self.journal.cordon().state == CordonState::Own {
             let mut after = self.journal.status();
             after.set_cordon(CordonState::Released, "", Timestamp::now());
             self.journal.write(after).await?;

@@ -126,3 +126,42 @@ impl Running {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::{OperationSpec, OperationStatus, State};
+
+    fn operation(state: State) -> Arc<NodeOperation> {
+        let status = Some(OperationStatus { state, ..OperationStatus::default() });
+        Arc::new(NodeOperation { status, ..NodeOperation::new("drain", OperationSpec::default()) })
+    }
+
+    fn next(known: &[Arc<NodeOperation>], running: &Running) -> usize {
+        queue::next(known, &running.names).len()
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_not_begun_again_though_that_is_not_seen_yet() {
+        let mut running = Running::default();
+        running.begin("drain".to_owned(), std::future::ready(Ok(())));
+        running.one_ended().await;
+        let behind = [operation(State::Running)];
+        running.forget_ended(&behind);
+        assert_eq!(next(&behind, &running), 0);
+        running.forget_ended(&[operation(State::Succeeded)]);
+        assert!(running.names.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_go_on_or_panicked_is_taken_up_again() {
+        let known = [operation(State::Running)];
+        let mut running = Running::default();
+        running.begin("drain".to_owned(), std::future::ready(Err(anyhow::anyhow!("not now"))));
+        running.one_ended().await;
+        assert_eq!(next(&known, &running), 1);
+        running.begin("drain".to_owned(), async { panic!("a bug") });
+        running.one_ended().await;
+        assert_eq!(next(&known, &running), 1);
+    }
+}

@@ -13,7 +13,7 @@ use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep_until};
 
 use super::happening::{Happening, Trail};
-use super::{Cancel, NodeOperation, OperationSpec, OperationStatus, State};
+use super::{Cancel, Cordon, NodeOperation, OperationSpec, OperationStatus, State};
 use crate::cluster::Cluster;
 use crate::cluster::lease::Term;
 use crate::cluster::observe::View;
@@ -34,6 +34,8 @@ pub(super) struct Journal {
     /// As it was last read or written.
     operation: NodeOperation,
     operations: View<NodeOperation>,
+    /// What was last seen of it besides.
+    seen: Option<Option<Cancel>>,
     term: Term,
     trail: Trail,
     /// When it was last written.
@@ -55,7 +57,7 @@ impl Journal {
         let Some(operation) = patiently(&term, read).await? else { return Ok(None) };
         let has_ended = operation.status.as_ref().is_some_and(|status| status.state.is_final());
         let trail = Trail::of(&operation);
-        Ok((!has_ended).then_some(Self { cluster, operation, operations, term, trail, written: None }))
+        Ok((!has_ended).then_some(Self { cluster, operation, operations, seen: None, term, trail, written: None }))
     }
 
     /// Writes down that this server carries it out from now on. Whoever did before can't write any more.
@@ -102,15 +104,38 @@ impl Journal {
         self.operation.status.clone().unwrap_or_default()
     }
 
-    /// That it is to end, if somebody has asked for that.
-    pub fn cancel(&self) -> Option<Cancel> {
-        let seen = self.operations.get("", &self.name());
-        seen.and_then(|operation| operation.spec.cancel.clone()).or_else(|| self.operation.spec.cancel.clone())
+    /// What is written down of the cordon.
+    pub fn cordon(&self) -> Cordon {
+        self.operation.status.as_ref().map(|status| status.cordon.clone()).unwrap_or_default()
     }
 
-    /// Waits for a change of any operation.
+    /// Sees whether somebody has asked for its end.
+    ///
+    /// # Errors
+    /// Somebody has deleted it.
+    pub fn look(&mut self) -> anyhow::Result<()> {
+        self.seen = self.in_view();
+        // Before it has been seen it may only not have come yet.
+        let is_deleted = self.written.is_some_and(|written| written.elapsed() > PATIENCE) && self.seen.is_none();
+        anyhow::ensure!(!is_deleted, "the operation was deleted");
+        Ok(())
+    }
+
+    /// That it is to end, if that was seen.
+    pub fn cancel(&self) -> Option<&Cancel> {
+        self.seen.as_ref().and_then(Option::as_ref).or(self.operation.spec.cancel.as_ref())
+    }
+
+    /// Waits until there is something new to see. How far it has come is none.
     pub async fn changed(&mut self) {
-        self.operations.changed().await;
+        while self.in_view() == self.seen {
+            self.operations.changed().await;
+        }
+    }
+
+    /// That it is to end, as the watch has it. None if there is no such operation.
+    fn in_view(&self) -> Option<Option<Cancel>> {
+        self.operations.get("", &self.name()).map(|operation| operation.spec.cancel.clone())
     }
 
     /// Before when the next write is not to be made.

@@ -1,8 +1,10 @@
 //! Plans of small clusters, told in words.
 
 pub(crate) mod arbitrary;
+mod attempts;
 mod budgets;
 mod classify;
+mod compact;
 pub(crate) mod example;
 mod fit;
 mod hash;

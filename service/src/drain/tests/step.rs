@@ -12,25 +12,28 @@ use super::arbitrary;
 use super::example::*;
 
 /// A drain on its way, in a cluster that changes only by what the test says.
-struct Drain {
+pub(super) struct Drain {
     policy: DrainPolicy,
-    progress: Vec<PodProgress>,
+    pub progress: Vec<PodProgress>,
     in_flight: BTreeSet<String>,
-    deadline: Option<Timestamp>,
+    pub room: usize,
+    pub deadline: Option<Timestamp>,
+    pub is_held: bool,
     now: Timestamp,
 }
 
 impl Drain {
-    fn with(policy: DrainPolicy) -> Self {
-        Self { policy, progress: Vec::new(), in_flight: BTreeSet::new(), deadline: None, now: now() }
+    pub fn with(policy: DrainPolicy) -> Self {
+        let (progress, in_flight, room) = (Vec::new(), BTreeSet::new(), usize::MAX);
+        Self { policy, progress, in_flight, room, deadline: None, is_held: false, now: now() }
     }
 
-    fn at(&mut self, seconds: i64) -> &mut Self {
+    pub fn at(&mut self, seconds: i64) -> &mut Self {
         self.now = seconds_from_now(seconds);
         self
     }
 
-    fn step(&mut self, cluster: &Cluster) -> Step {
+    pub fn step(&mut self, cluster: &Cluster) -> Step {
         let input = PlanInput { now: self.now, ..cluster.input() };
         let plan = plan(&input, &self.policy);
         let situation = Situation {
@@ -38,9 +41,9 @@ impl Drain {
             policy: &self.policy,
             progress: &self.progress,
             in_flight: &self.in_flight,
-            room: usize::MAX,
+            room: self.room,
             deadline: self.deadline,
-            is_held: false,
+            is_held: self.is_held,
             now: self.now,
         };
         let step = situation.step();
@@ -49,17 +52,23 @@ impl Drain {
     }
 
     /// Kubernetes refuses the removal of this pod.
-    fn refused(&mut self, name: &str, blocker: Blocker) {
+    pub fn refused(&mut self, name: &str, blocker: Blocker) {
         let pod = self.progress.iter_mut().find(|pod| pod.pod.name == name).unwrap();
         *pod = pod.refused(blocker, None, self.now);
     }
 
-    fn of(&self, name: &str) -> &PodProgress {
+    /// Kubernetes says where the pod is.
+    pub fn settled(&mut self, name: &str, state: PodState) {
+        let pod = self.progress.iter_mut().find(|pod| pod.pod.name == name).unwrap();
+        *pod = pod.settled(state, self.now);
+    }
+
+    pub fn of(&self, name: &str) -> &PodProgress {
         self.progress.iter().find(|pod| pod.pod.name == name).unwrap()
     }
 }
 
-fn removed(step: &Step) -> Vec<&str> {
+pub(super) fn removed(step: &Step) -> Vec<&str> {
     step.removals.iter().map(|order| order.pod.name.as_str()).collect()
 }
 

@@ -1,0 +1,86 @@
+//! Drains that budgets block: what is told of it, and how soon they go on.
+
+use std::time::Duration;
+
+use nodeward_server::drain::{Blocker, PodProgress, PodState};
+use nodeward_server::operation::{OperationStatus, State};
+use tokio::time::Instant;
+
+use crate::drain::{any_pod, cluster, drain, ended, once};
+use crate::support::workload::Workload;
+use crate::support::world;
+
+/// Within what time whoever watches is to see it.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Where the pod `a` is. There is one of a DaemonSet besides.
+fn of_a(status: &OperationStatus) -> &PodProgress {
+    status.pods.iter().find(|pod| pod.pod.name == "a").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_pod_is_told_of_soon_and_goes_soon_after_its_budget_has_opened() {
+    let cluster = cluster().await;
+    let node = world().await.node("drain-budget").await;
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain-budget").await;
+    workload.ready_pod("a", "web", &node).await;
+    workload.budget("web", "web", 1, 1).await;
+    let asked = Instant::now();
+    let operation = drain(&cluster, &node, any_pod()).await;
+    once("it is blocked", &cluster, &operation, |status| status.state == State::Blocked).await;
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+
+    // Long after the first refusal, when pauses between attempts have become long.
+    workload.budgets().delete("web", &Default::default()).await.unwrap();
+    let opened = Instant::now();
+    once("the pod goes", &cluster, &operation, |status| {
+        matches!(of_a(status).state, PodState::Removed | PodState::Terminating | PodState::Gone)
+    })
+    .await;
+    assert!(opened.elapsed() < SOON, "{:?}", opened.elapsed());
+    let done = ended(&cluster, &operation).await;
+    assert_eq!((done.state, of_a(&done).attempts), (State::Succeeded, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_unready_pods_that_use_a_budget_up_are_named_wherever_they_are() {
+    let cluster = cluster().await;
+    let (node, other) = (world().await.node("drain-budget").await, "a-node-without-a-kubelet");
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain-budget").await;
+    workload.ready_pod("here", "web", &node).await;
+    workload.pod("elsewhere", "web", other).await;
+    workload.budget("web", "web", 1, 1).await;
+    let operation = drain(&cluster, &node, any_pod()).await;
+    let blocked = once("the unready pod is named", &cluster, &operation, |status| {
+        let blocker = status.pods.first().and_then(|pod| pod.blocker.as_ref());
+        matches!(blocker, Some(Blocker::Budget { unready, .. }) if !unready.is_empty())
+    })
+    .await;
+    let text = blocked.pods[0].blocker.as_ref().unwrap().to_string();
+    let namespace = &workload.namespace;
+    assert_eq!(
+        text,
+        format!("budget {namespace}/web needs 1 healthy pods and has 1; not ready: {namespace}/elsewhere")
+    );
+    workload.budgets().delete("web", &Default::default()).await.unwrap();
+    assert_eq!(ended(&cluster, &operation).await.state, State::Succeeded);
+    // It was of another node.
+    workload.pods().get("elsewhere").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_of_several_budgets_is_told_so_and_goes_when_one_is_left() {
+    let cluster = cluster().await;
+    let node = world().await.node("drain-budget").await;
+    let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain-budget").await;
+    workload.ready_pod("a", "web", &node).await;
+    for name in ["first", "second"] {
+        workload.budget(name, "web", 0, 1).await;
+    }
+    let operation = drain(&cluster, &node, any_pod()).await;
+    let blocked = once("it is blocked", &cluster, &operation, |status| status.state == State::Blocked).await;
+    let budgets = ["first", "second"].map(|name| format!("{}/{name}", workload.namespace)).to_vec();
+    assert_eq!(blocked.pods[0].blocker, Some(Blocker::SeveralBudgets { budgets }));
+    workload.budgets().delete("first", &Default::default()).await.unwrap();
+    assert_eq!(ended(&cluster, &operation).await.state, State::Succeeded);
+}
