@@ -54,8 +54,12 @@ impl Blocked {
         let (username, reason) = ("alice".to_owned(), "not today".to_owned());
         let cancel = Cancel { username, reason, release_cordon, ..Cancel::default() };
         let operations = self.cluster.operations();
-        let operation = operations.get(&self.operation, deadline()).await.unwrap().unwrap();
-        operations.cancel(&operation, &cancel, deadline()).await.unwrap();
+        // Another one may have written it meanwhile.
+        eventually("it is noted", async || {
+            let operation = operations.get(&self.operation, deadline()).await.unwrap().unwrap();
+            operations.cancel(&operation, &cancel, deadline()).await.unwrap()
+        })
+        .await;
     }
 
     async fn is_cordoned(&self) -> bool {
