@@ -52,8 +52,14 @@ impl Blocked {
 
     async fn cancel(&self, release_cordon: bool) {
         let (username, reason) = ("alice".to_owned(), "not today".to_owned());
-        let cancel = Cancel { username, reason, release_cordon, time: None };
-        self.cluster.operations().cancel(&self.operation, &cancel, deadline()).await.unwrap();
+        let cancel = Cancel { username, reason, release_cordon, ..Cancel::default() };
+        let operations = self.cluster.operations();
+        // Another one may have written it meanwhile.
+        eventually("it is noted", async || {
+            let operation = operations.get(&self.operation, deadline()).await.unwrap().unwrap();
+            operations.cancel(&operation, &cancel, deadline()).await.unwrap()
+        })
+        .await;
     }
 
     async fn is_cordoned(&self) -> bool {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Action, AtDeadline, Blocker, BudgetOverride, DrainPlan, DrainPolicy, PodPlan, PodProgress, PodState, Removal,
 };
-use crate::pod::PodReference;
+use crate::pod::{PodReference, grace_seconds};
 
 /// How often Kubernetes is asked to evict a pod whose budgets, as far as they are known here, do not let it go.
 const PROBE: SignedDuration = SignedDuration::from_secs(10);
@@ -217,13 +217,14 @@ impl Situation<'_> {
         let removal = if action == Action::Delete { Removal::Delete } else { Removal::Evict };
         let is_late = self.cutoff(pod).is_some_and(|cutoff| self.now >= cutoff);
         let left = self.deadline.map(|deadline| deadline.duration_since(self.now).as_secs().max(1).unsigned_abs());
-        let grace_seconds = match left {
+        let given = match left {
             // Never 0: a pod that is killed at once may run on where it can't be seen.
             Some(left) if is_late => Some(pod.grace_seconds.min(left).max(1)),
-            _ => self.policy.grace_period_seconds.map(u64::from),
+            // Of its own Kubernetes knows.
+            _ => Some(pod.grace_seconds).filter(|given| *given != grace_seconds(&pod.facts, None)),
         };
         let overrides = if removal == Removal::Delete { self.overrides(pod) } else { Vec::new() };
-        RemovalOrder { pod: pod.facts.reference.clone(), removal, grace_seconds, attempt, overrides }
+        RemovalOrder { pod: pod.facts.reference.clone(), removal, grace_seconds: given, attempt, overrides }
     }
 
     /// The overrides of the budgets that cover a pod.

@@ -1,11 +1,13 @@
 //! What the tests stand on: the shared sandbox with a server in front of it, nodes to play with, and ways to wait.
 
+pub mod admission;
 pub mod apiserver_log;
 mod checks;
 #[path = "../../support/collector.rs"]
 mod collector;
 pub mod crash;
 pub mod deaf;
+pub mod draining;
 pub mod drains;
 pub mod fleet;
 pub mod follower;
@@ -25,14 +27,17 @@ pub mod replay;
 pub mod requests;
 #[path = "../../support/series.rs"]
 pub mod series;
+pub mod shape;
 pub mod somebody;
 pub mod target;
+pub mod timeline;
 #[path = "../../support/tls.rs"]
 pub mod tls;
 pub mod tokens;
 #[path = "../../support/watchdog.rs"]
 mod watchdog;
 pub mod watcher;
+pub mod webhook;
 pub mod workload;
 mod world;
 

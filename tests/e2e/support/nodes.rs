@@ -25,3 +25,14 @@ pub async fn set_label(nodes: &Api<Node>, name: &str, key: &str, value: Option<&
 pub async fn delete(nodes: &Api<Node>, name: &str) {
     nodes.delete(name, &DeleteParams::default()).await.unwrap();
 }
+
+/// The label of the nodes whose kubelets are played.
+const PLAYED: &str = "nodeward.dev/sandbox";
+
+/// Has the kubelet of a node die, and the control plane know it.
+pub async fn lose_contact(nodes: &Api<Node>, name: &str) {
+    set_label(nodes, name, PLAYED, None).await;
+    let condition = json!({ "type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown" });
+    let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
+    nodes.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+}

@@ -192,6 +192,25 @@ fn pods_are_deleted_so_early_that_they_have_ended_by_the_deadline() {
 }
 
 #[test]
+fn a_pod_is_given_its_own_time_unless_the_policy_or_an_unreachable_node_that_is_given_up_has_another() {
+    let pod = || cluster([web("web-1").grace(90)]);
+    let (gone, later) = (pod().emptying(node("node").ready("Unknown")), Some(7));
+    let given_up = UnreachableNode::LeaveTerminating;
+    for (unreachable_node, grace_period_seconds, cluster, expected) in [
+        (UnreachableNode::Wait, None, &pod(), None),
+        (UnreachableNode::Wait, later, &pod(), Some(7)),
+        (UnreachableNode::Wait, None, &gone, None),
+        (given_up, None, &pod(), None),
+        (given_up, None, &gone, Some(1)),
+        (given_up, later, &gone, Some(1)),
+    ] {
+        let policy = DrainPolicy { unreachable_node, grace_period_seconds, ..DrainPolicy::default() };
+        let order = Drain::with(policy).step(cluster).removals.remove(0);
+        assert_eq!(order.grace_seconds, expected, "{unreachable_node:?}, {grace_period_seconds:?}");
+    }
+}
+
+#[test]
 fn a_pod_that_does_not_go_shows_the_finalizers_that_keep_it() {
     let mut drain = Drain::with(DrainPolicy::default());
     let stuck = web("web-1").terminating(seconds_from_now(-5), 30);
