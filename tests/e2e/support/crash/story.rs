@@ -56,7 +56,7 @@ impl Story {
 
     /// Waits until the drain has ended: all versions.
     pub async fn to_its_end(&self) -> Vec<OperationStatus> {
-        self.wait(|versions| is_over(versions)).await
+        self.wait(is_over).await
     }
 
     async fn wait(&self, is_so: impl Fn(&[OperationStatus]) -> bool) -> Vec<OperationStatus> {
@@ -94,9 +94,16 @@ pub fn assert_coherent(versions: &[OperationStatus]) {
 }
 
 async fn follow(operations: Api<NodeOperation>, created: NodeOperation, sender: watch::Sender<Vec<OperationStatus>>) {
-    // Of a watch that an apiserver took when it was just starting, nothing may ever come: none lasts long.
-    let params = WatchParams::default().fields(&format!("metadata.name={}", created.name_any())).timeout(3);
+    let name = created.name_any();
+    let params = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(3);
     let (mut version, mut status) = (created.resource_version().unwrap(), created.status);
+    let mut take = |operation: NodeOperation, version: &mut String| {
+        *version = operation.resource_version().unwrap();
+        if operation.status != status {
+            status.clone_from(&operation.status);
+            sender.send_modify(|versions| versions.extend(operation.status));
+        }
+    };
     loop {
         let Ok(Ok(events)) = timeout(SILENCE, operations.watch(&params, &version)).await else {
             sleep(Duration::from_millis(50)).await;
@@ -104,11 +111,16 @@ async fn follow(operations: Api<NodeOperation>, created: NodeOperation, sender: 
         };
         let mut events = pin!(events);
         while let Ok(Ok(Some(event))) = timeout(SILENCE, events.try_next()).await {
-            let (WatchEvent::Added(operation) | WatchEvent::Modified(operation)) = event else { continue };
-            version = operation.resource_version().unwrap();
-            if operation.status != status {
-                status.clone_from(&operation.status);
-                sender.send_modify(|versions| versions.push(operation.status.unwrap()));
+            match event {
+                WatchEvent::Added(operation) | WatchEvent::Modified(operation) => take(operation, &mut version),
+                // An apiserver that has just started does not know what was before.
+                WatchEvent::Error(_) => {
+                    if let Ok(Ok(operation)) = timeout(SILENCE, operations.get(&name)).await {
+                        take(operation, &mut version);
+                    }
+                    break;
+                }
+                _ => {}
             }
         }
     }
