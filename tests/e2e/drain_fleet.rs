@@ -36,7 +36,7 @@ async fn fifty_nodes_that_are_drained_at_once_lose_no_pod_and_violate_no_budget(
     let apps: Vec<String> = (0..APPS).map(|number| format!("app-{number}")).collect();
     let mut leaving = BTreeSet::new();
     for app in &apps {
-        deployment(&client, &workload.namespace, app, replicas, &json!({ POOL: "" })).await;
+        deployment(&client, &workload.namespace, app, (replicas, "50ms"), &json!({ POOL: "" })).await;
     }
     for app in &apps {
         leaving.extend(healthy(&workload.pods(), app, replicas).await);

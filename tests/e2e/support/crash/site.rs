@@ -55,7 +55,7 @@ impl Site {
         let (site, create) = (format!("example.com/{node}"), PostParams::default());
         label(&client, &node, json!({ &site: "", "example.com/agent": &node })).await;
 
-        deployment(&client, &node, "web", REPLICAS, &json!({ &site: "" })).await;
+        deployment(&client, &node, "web", (REPLICAS, "50ms"), &json!({ &site: "" })).await;
         Api::namespaced(client.clone(), &node).create(&create, &agent(&node)).await.unwrap();
         let loner = workload.pod("loner", "loner", &node).await;
         workload.pods().create(&create, &mirror(&node)).await.unwrap();
@@ -222,11 +222,20 @@ pub async fn label(client: &Client, node: &str, labels: Value) {
     Api::<Node>::all(client.clone()).patch(node, &PatchParams::default(), &patch).await.unwrap();
 }
 
-/// A new Deployment in this namespace on the nodes with these labels, whose pods end quickly.
-pub async fn deployment(client: &Client, namespace: &str, app: &str, replicas: usize, nodes: &Value) {
+/// A new Deployment in this namespace on the nodes with these labels: so many pods that become ready after this time, and end
+/// quickly.
+pub async fn deployment(
+    client: &Client,
+    namespace: &str,
+    app: &str,
+    (replicas, ready_after): (usize, &str),
+    nodes: &Value,
+) {
+    let mut template = template(app, nodes);
+    template["metadata"]["annotations"]["pod-ready.stage.kwok.x-k8s.io/delay"] = ready_after.into();
     let deployment = json!({
         "metadata": { "name": app },
-        "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": app } }, "template": template(app, nodes) },
+        "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": app } }, "template": template },
     });
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     deployments.create(&PostParams::default(), &from_value(deployment).unwrap()).await.unwrap();
