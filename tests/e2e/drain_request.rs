@@ -142,7 +142,7 @@ async fn of_many_drains_of_a_node_one_is_carried_out_whichever_server_is_asked()
     let [only] = operations_of(&node).await.try_into().unwrap();
     let name = format!("operations/{}", only.metadata.name.unwrap());
     let begun: Vec<String> = begun.into_iter().map(|answer| answer.unwrap().into_inner().name).collect();
-    assert_eq!(begun, [name.clone()]);
+    assert_eq!(begun, std::slice::from_ref(&name));
     for answer in refused {
         let status = assert_error(answer, Code::Aborted, "OPERATION_IN_PROGRESS");
         let info = status.get_details_error_info().unwrap();

@@ -105,10 +105,11 @@ pub async fn events() -> OperationServiceClient<Channel> {
     OperationServiceClient::new(channel(&world().await.server).await)
 }
 
+/// A channel whose calls say who calls.
+type Speaking = InterceptedService<Channel, Says>;
+
 /// Clients that call as somebody.
-pub fn clients_of(
-    somebody: &Somebody,
-) -> (OperationsClient<InterceptedService<Channel, Says>>, OperationServiceClient<InterceptedService<Channel, Says>>) {
+pub fn clients_of(somebody: &Somebody) -> (OperationsClient<Speaking>, OperationServiceClient<Speaking>) {
     let channel = || somebody.channel.clone();
     let operations = OperationsClient::with_interceptor(channel(), somebody.says());
     (operations, OperationServiceClient::with_interceptor(channel(), somebody.says()))
