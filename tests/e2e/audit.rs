@@ -51,8 +51,10 @@ async fn a_change_is_recorded_before_and_after_with_what_it_changed() {
     assert_eq!(outcome.request.object_ref.as_ref().unwrap().uid, uid);
     let status = outcome.response_status.as_ref().unwrap();
     assert_eq!((status.code.as_str(), status.outcome.as_str()), ("OK", "changed"));
-    assert_eq!(status.before, json!({"spec": {"unschedulable": null}}));
-    assert_eq!(status.after, json!({"spec": {"unschedulable": true}}));
+    assert_eq!(status.before["spec"], json!({"unschedulable": null}));
+    assert_eq!(status.after["spec"], json!({"unschedulable": true}));
+    let claims = status.after["metadata"]["annotations"]["nodeward.dev/cordon-claims"].as_str().unwrap();
+    assert!(claims.contains("new disk"), "{claims}");
     server.stop().await.unwrap();
 }
 

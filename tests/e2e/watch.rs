@@ -103,8 +103,13 @@ async fn a_change_names_the_fields_that_changed() {
     let nodes = world().await.kubernetes().await;
     nodes.patch(&node, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     let change = watcher.change().await;
-    let expected =
-        ["metadata.annotations.`example.com/owner`", "metadata.labels.team", "scheduling_state", "spec.unschedulable"];
+    let expected = [
+        "cordon_claims",
+        "metadata.annotations.`example.com/owner`",
+        "metadata.labels.team",
+        "scheduling_state",
+        "spec.unschedulable",
+    ];
     assert_eq!(change.changed_paths, expected);
 }
 

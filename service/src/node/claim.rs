@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::Node;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::caller::Caller;
+
 /// The annotation that holds the claims.
 pub const ANNOTATION: &str = "nodeward.dev/cordon-claims";
 
@@ -20,6 +22,9 @@ pub const MOST: usize = 32;
 
 /// The longest name of an owner, in characters.
 pub const LONGEST_OWNER: usize = 253;
+
+/// Whose claims are those of callers whom nobody has asked who they are.
+const SERVER: &str = "nodeward";
 
 /// That the node is kept cordoned for somebody.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +39,15 @@ pub struct Claim {
     /// Since when. Not known of the foreign claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Until when, if there is an end to it.
+    /// Until when, if there is an end to it. After that anybody may make the node schedulable as if it were not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
     /// The operation that needs it, for example `operations/6f1c...`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub operation: String,
+    /// Who asked for the operation: it is theirs to take back.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub requester: String,
 }
 
 impl Claim {
@@ -63,6 +71,14 @@ pub enum ClaimError {
     /// The node can't hold one more.
     #[error("the node is kept cordoned for {MOST} owners already")]
     TooMany,
+}
+
+/// Whose claims are those of a caller who names nobody else.
+pub fn owner_of(caller: &Caller) -> String {
+    match caller {
+        Caller::User(principal) => principal.username.clone(),
+        Caller::Server => SERVER.to_owned(),
+    }
 }
 
 /// The claims on a node; none if it is schedulable.
@@ -95,34 +111,31 @@ pub fn cordon(node: &Node, claim: Claim) -> Result<Option<Value>, ClaimError> {
     })))
 }
 
-/// The merge patch that takes the owner's claim back, or all claims; `None` if the node is schedulable. The node becomes
+/// The merge patch that takes the owner's claim back, and those of operations that the owner has asked for, or all claims;
+/// `None` if the node is schedulable. Claims that have expired by `now` are in nobody's way, and go with them. The node becomes
 /// schedulable with the last claim.
 ///
 /// # Errors
-/// [`ClaimError::OfOthers`] if the owner has none.
-pub fn uncordon(node: &Node, owner: &str, take_over: bool) -> Result<Option<Value>, ClaimError> {
-    let mut left = claims(node);
-    let before = left.len();
-    left.retain(|claim| claim.owner != owner && !take_over);
-    match (before, left.len()) {
-        (0, _) => Ok(None),
-        (before, after) if before == after => Err(ClaimError::OfOthers(left)),
-        _ => Ok(Some(without(&left))),
+/// [`ClaimError::OfOthers`] if others have claims and the owner has none.
+pub fn uncordon(node: &Node, owner: &str, take_over: bool, now: Timestamp) -> Result<Option<Value>, ClaimError> {
+    let is_owners = |claim: &Claim| take_over || claim.owner == owner || claim.requester == owner;
+    let (owners, mut left): (Vec<Claim>, Vec<Claim>) = claims(node).into_iter().partition(is_owners);
+    let is_schedulable = owners.is_empty() && left.is_empty();
+    left.retain(|claim| claim.expires.is_none_or(|expires| expires > now));
+    if is_schedulable {
+        Ok(None)
+    } else if owners.is_empty() && !left.is_empty() {
+        Err(ClaimError::OfOthers(left))
+    } else {
+        Ok(Some(without(&left)))
     }
 }
 
-/// The merge patch that removes the claims that have expired, and what is left of claims on a schedulable node; `None` if
-/// there are none of either.
-pub fn tidy(node: &Node, now: Timestamp) -> Option<Value> {
-    if !is_unschedulable(node) {
-        let annotations = node.metadata.annotations.as_ref();
-        let is_left = annotations.is_some_and(|annotations| annotations.contains_key(ANNOTATION));
-        return is_left.then(|| json!({"metadata": {"annotations": {ANNOTATION: null}}}));
-    }
-    let mut left = claims(node);
-    let before = left.len();
-    left.retain(|claim| claim.expires.is_none_or(|expires| expires > now));
-    (left.len() < before).then(|| without(&left))
+/// The merge patch that removes what is left of claims on a schedulable node; `None` if there is nothing.
+pub fn tidy(node: &Node) -> Option<Value> {
+    let annotations = node.metadata.annotations.as_ref();
+    let is_left = annotations.is_some_and(|annotations| annotations.contains_key(ANNOTATION));
+    (is_left && !is_unschedulable(node)).then(|| json!({"metadata": {"annotations": {ANNOTATION: null}}}))
 }
 
 /// For whom the claims are, in words.
@@ -154,7 +167,11 @@ fn is_unschedulable(node: &Node) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use jiff::SignedDuration;
+
     use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn claim(owner: &str) -> Claim {
         let since = Some("2026-11-24T08:00:00Z".parse().unwrap());
@@ -173,7 +190,7 @@ mod tests {
     }
 
     fn uncordoned(node: &Node, owner: &str) -> Node {
-        patched(node, uncordon(node, owner, false).unwrap())
+        patched(node, uncordon(node, owner, false, NOW).unwrap())
     }
 
     /// As `kubectl cordon` and `kubectl uncordon` do it.
@@ -210,11 +227,11 @@ mod tests {
     #[test]
     fn a_cordon_of_kubectl_is_nobodys_to_take_back() {
         let node = by_kubectl(&Node::default(), true);
-        assert_eq!(uncordon(&node, "alice", false), Err(ClaimError::OfOthers(vec![Claim::default()])));
+        assert_eq!(uncordon(&node, "alice", false, NOW), Err(ClaimError::OfOthers(vec![Claim::default()])));
         let node = cordoned(&node, "alice");
         let node = uncordoned(&node, "alice");
         assert!(is_unschedulable(&node) && claims(&node)[0].is_foreign());
-        assert!(!is_unschedulable(&patched(&node, uncordon(&node, "alice", true).unwrap())));
+        assert!(!is_unschedulable(&patched(&node, uncordon(&node, "alice", true, NOW).unwrap())));
     }
 
     #[test]
@@ -222,19 +239,33 @@ mod tests {
         let node = by_kubectl(&cordoned(&Node::default(), "alice"), false);
         assert_eq!(claims(&node), []);
         assert_eq!(owners_of(&cordoned(&node, "bob")), ["bob"]);
-        let tidied = patched(&node, tidy(&node, Timestamp::UNIX_EPOCH));
+        let tidied = patched(&node, tidy(&node));
         assert_eq!(claims(&by_kubectl(&tidied, true)), [Claim::default()]);
     }
 
     #[test]
-    fn an_expired_claim_is_removed_and_the_node_becomes_schedulable_with_the_last() {
+    fn an_expired_claim_is_in_nobodys_way() {
         let expires: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let before = expires - SignedDuration::from_secs(1);
         let timed = Claim { expires: Some(expires), ..claim("alice") };
-        let node = patched(&Node::default(), cordon(&Node::default(), timed).unwrap());
-        assert_eq!(tidy(&node, "2026-11-24T09:59:59Z".parse().unwrap()), None);
-        assert!(!is_unschedulable(&patched(&node, tidy(&node, expires))));
+        let node = patched(&Node::default(), cordon(&Node::default(), timed.clone()).unwrap());
+        assert_eq!(uncordon(&node, "bob", false, before), Err(ClaimError::OfOthers(vec![timed])));
+        assert!(!is_unschedulable(&patched(&node, uncordon(&node, "bob", false, expires).unwrap())));
         let both = cordoned(&node, "bob");
-        assert_eq!(owners_of(&patched(&both, tidy(&both, expires))), ["bob"]);
+        assert!(!is_unschedulable(&patched(&both, uncordon(&both, "bob", false, expires).unwrap())));
+        assert_eq!(uncordon(&both, "carol", false, expires), Err(ClaimError::OfOthers(vec![claim("bob")])));
+    }
+
+    #[test]
+    fn the_claim_of_an_operation_is_its_requesters_to_take_back_too() {
+        let [operation, requester] = ["operations/1", "alice"].map(str::to_owned);
+        let of_a_drain = Claim { operation: operation.clone(), requester, ..claim(&operation) };
+        let node = patched(&Node::default(), cordon(&Node::default(), of_a_drain.clone()).unwrap());
+        assert_eq!(uncordon(&node, "bob", false, NOW), Err(ClaimError::OfOthers(vec![of_a_drain])));
+        assert!(!is_unschedulable(&uncordoned(&node, "alice")));
+        // A drain takes back its own, and not what its requester has cordoned besides.
+        let both = cordoned(&node, "alice");
+        assert_eq!(owners_of(&uncordoned(&both, &operation)), ["alice"]);
     }
 
     #[test]
@@ -266,7 +297,7 @@ mod tests {
                 } else if wanting.remove(&owner) {
                     node = uncordoned(&node, &owner);
                 } else {
-                    let refused = uncordon(&node, &owner, false);
+                    let refused = uncordon(&node, &owner, false, NOW);
                     prop_assert_eq!(refused.is_err(), !wanting.is_empty());
                 }
                 prop_assert_eq!(is_unschedulable(&node), !wanting.is_empty());

@@ -72,6 +72,7 @@ impl Cordoner {
             reason: self.reason.clone(),
             since: Timestamp::now().round(jiff::Unit::Second).ok(),
             operation: self.owner.clone(),
+            requester: claim::owner_of(&self.caller),
             ..Claim::default()
         };
         let after = self.change(&|node| claim::cordon(node, claim.clone())).await?.node;
@@ -88,7 +89,7 @@ impl Cordoner {
     /// # Errors
     /// As for [`cordon`](Self::cordon).
     pub async fn release(&self) -> anyhow::Result<bool> {
-        let uncordon = |node: &Node| match claim::uncordon(node, &self.owner, false) {
+        let uncordon = |node: &Node| match claim::uncordon(node, &self.owner, false, Timestamp::now()) {
             // There is none any more, and the cordon is that of others.
             Err(ClaimError::OfOthers(_)) => Ok(None),
             planned => planned,
@@ -103,7 +104,7 @@ impl Cordoner {
     /// # Errors
     /// As for [`cordon`](Self::cordon).
     pub async fn tidy(&self) -> anyhow::Result<()> {
-        self.change(&|node| Ok(claim::tidy(node, Timestamp::UNIX_EPOCH))).await.map(drop)
+        self.change(&|node| Ok(claim::tidy(node))).await.map(drop)
     }
 
     /// Whether somebody has made the node schedulable, and who, as far as the node says. It is looked at now: what was seen of

@@ -1,7 +1,7 @@
 //! Carries one drain out.
 //!
 //! It cordons the node, then takes one step after another (`drain::Situation`), each from what the cluster is by then, until
-//! no pod that is to go has been there for a while. What is about to be done is written down before it is done (`journal`), so
+//! no pod is left that is to go, and none has come for a while. What is about to be done is written down before it is done (`journal`), so
 //! that a server which takes the drain over knows what the one before may have begun.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::cordon::{Cordoner, is_cordoned};
 use super::ending::{Ending, cancelled_by, uncordoned_by};
-use super::journal::{Journal, Overtaken};
+use super::journal::{Journal, Overtaken, patiently};
 use super::removals::{Answer, Removals};
 use super::sight::Sight;
 use super::trail::Trails;
@@ -22,8 +22,9 @@ use crate::cluster::observe::View;
 use crate::cluster::store::NodeView;
 use crate::drain::{DrainPlan, DrainPolicy, OnUncordon, Outlook, PodProgress, Situation, Step, compact};
 
-/// For how long a node must have been empty: pods that were bound before it was cordoned come late.
-const EMPTY_FOR: Duration = Duration::from_secs(5);
+/// For how long no pod must have come: those that were bound before the scheduler knew of the cordon come late. What goes late
+/// need not be waited for.
+const NONE_CAME_FOR: Duration = Duration::from_secs(5);
 
 /// How long at most nothing is looked at.
 const LOOK: Duration = Duration::from_secs(15);
@@ -43,7 +44,8 @@ struct Drainer {
     progress: Vec<PodProgress>,
     /// What was seen of the node before it had this version says nothing about the cordon.
     cordoned_at: u64,
-    empty_since: Option<Instant>,
+    /// When the last pod came that is to go; when this server began, if none did since.
+    last_came: Instant,
     /// When the last step was begun.
     looked: Instant,
 }
@@ -74,7 +76,7 @@ pub(super) async fn carry_out(
         removals: Removals::new(&cluster, term.clone(), &journal),
         progress: journal.status().pods,
         cordoned_at: 0,
-        empty_since: None,
+        last_came: Instant::now(),
         looked: Instant::now(),
         journal,
         term,
@@ -120,7 +122,7 @@ impl Drainer {
         self.sight.look_at_budgets_of(&step.progress);
         let (outlook, wake) = (step.outlook, self.wake(&step, now));
         self.take(step, now).await?;
-        match self.ending(outlook) {
+        match self.ending(outlook).await? {
             Some(ending) => Ok(Some(ending)),
             None => self.wait(wake).await,
         }
@@ -230,8 +232,8 @@ impl Drainer {
     fn wake(&self, step: &Step, now: Timestamp) -> Instant {
         let in_time = step.wake.and_then(|wake| Duration::try_from(wake.duration_since(now)).ok());
         let by_step = Instant::now() + in_time.unwrap_or(LOOK).min(LOOK);
-        match (step.outlook, self.empty_since) {
-            (Outlook::Empty, since) => by_step.min(since.unwrap_or_else(Instant::now) + EMPTY_FOR),
+        match step.outlook {
+            Outlook::Empty => by_step.min(self.last_came + NONE_CAME_FOR),
             _ => by_step,
         }
     }
@@ -239,6 +241,9 @@ impl Drainer {
     /// Writes down where the pods are and which are to be removed, and then removes those.
     async fn take(&mut self, step: Step, now: Timestamp) -> anyhow::Result<()> {
         let Step { progress, removals, outlook, .. } = step;
+        if progress.iter().any(|pod| !pod.state.is_done() && !self.knows(pod)) {
+            self.last_came = Instant::now();
+        }
         let progress = compact(progress);
         let mut after = self.journal.status();
         let (state, message) = match (self.journal.cancel(), outlook) {
@@ -260,6 +265,10 @@ impl Drainer {
         Ok(())
     }
 
+    fn knows(&self, pod: &PodProgress) -> bool {
+        self.progress.iter().any(|known| known.pod.uid == pod.pod.uid)
+    }
+
     /// Takes in what was answered to a removal. It is written down with the next step.
     fn took(&mut self, answer: Answer) {
         let now = Timestamp::now();
@@ -269,23 +278,23 @@ impl Drainer {
     }
 
     /// How the drain ends, if it does now.
-    fn ending(&mut self, outlook: Outlook) -> Option<Ending> {
-        let since = match outlook {
-            Outlook::Empty => Some(*self.empty_since.get_or_insert_with(Instant::now)),
-            _ => {
-                self.empty_since = None;
-                None
-            }
-        };
+    async fn ending(&mut self, outlook: Outlook) -> anyhow::Result<Option<Ending>> {
         let left = self.progress.iter().filter(|pod| !pod.state.is_done()).count();
-        match outlook {
-            Outlook::Empty if since.is_some_and(|since| since.elapsed() >= EMPTY_FOR) => Some(Ending::succeeded()),
+        let is_quiet = self.last_came.elapsed() >= NONE_CAME_FOR;
+        Ok(match outlook {
+            Outlook::Empty if is_quiet && self.is_all_seen().await? => Some(Ending::succeeded()),
             Outlook::Late => Some(Ending::late(left)),
             _ => {
                 let cancel = self.journal.cancel().filter(|_| self.removals.in_flight().is_empty());
                 cancel.map(Ending::cancelled)
             }
-        }
+        })
+    }
+
+    /// Whether the node has no pod that has not been seen: a watch may be behind, and what it has not brought is not waited for.
+    async fn is_all_seen(&self) -> anyhow::Result<bool> {
+        let there = patiently(&self.term, |deadline| self.sight.pods_now(deadline)).await?;
+        Ok(there.iter().all(|uid| self.progress.iter().any(|known| known.pod.uid == *uid)))
     }
 
     /// Ends it, once the claim on the cordon is taken back, if somebody has asked for that.

@@ -7,12 +7,14 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::NodeIdentity;
 use crate::cluster::Cluster;
-use crate::cluster::observe::{Counted, Observation};
+use crate::cluster::observe::{Counted, Observation, Observer};
 use crate::cluster::store::{NodeView, Position, Store};
 use crate::drain::{self, Blocker, DaemonSetReference, DrainPlan, DrainPolicy, PlanInput, PodProgress};
+use crate::error::Error;
 
 /// What a drain sees.
 pub(super) struct Sight {
@@ -21,6 +23,7 @@ pub(super) struct Sight {
     nodes: watch::Receiver<Option<Position>>,
     /// The node as it was when it was last looked at.
     node: Option<Arc<NodeView>>,
+    observer: Observer,
     observation: Observation,
     /// The pods that the budgets count which keep pods of this node, wherever those are.
     counted: Counted,
@@ -35,6 +38,7 @@ impl Sight {
             nodes: store.changes(),
             node: None,
             store,
+            observer: cluster.observer().clone(),
             observation: cluster.observer().observe(&identity.name),
             counted: cluster.observer().counted(),
         }
@@ -73,6 +77,12 @@ impl Sight {
             now,
         };
         drain::plan(&input, policy)
+    }
+
+    /// The uids of the pods that are on the node now, as Kubernetes' storage has them.
+    pub async fn pods_now(&self, deadline: Instant) -> Result<Vec<String>, Error> {
+        let pods = self.observer.read_pods_on(&self.identity.name, deadline).await?;
+        Ok(pods.into_iter().filter_map(|pod| pod.metadata.uid).collect())
     }
 
     /// Looks at the pods that the budgets count which keep these pods, from now on, and at no others.

@@ -14,9 +14,6 @@ use crate::error::Error;
 use crate::node::claim::{self, Claim, ClaimError, LONGEST_OWNER};
 use crate::node::{NodeName, Violations};
 
-/// Whose claims are those of callers whom nobody has asked who they are.
-const SERVER: &str = "nodeward";
-
 pub(super) async fn cordon(
     rpc: &NodeRpc,
     request: Request<v1::CordonNodeRequest>,
@@ -27,7 +24,7 @@ pub(super) async fn cordon(
     let expires = parse_expiry(request.expire_time.as_ref(), &mut violations);
     let Some(name) = name.filter(|_| violations.0.is_empty()) else { return Err(violations.into()) };
     let since = Timestamp::now().round(Unit::Second).ok();
-    let claim = Claim { owner, reason: request.reason, since, expires, operation: String::new() };
+    let claim = Claim { owner, reason: request.reason, since, expires, ..Claim::default() };
     let permission = rights::CORDON_NODE.on(name.as_str());
     carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
         let plan = |current: &Node| claim::cordon(current, claim.clone()).map_err(|error| refused(error, &name));
@@ -46,8 +43,10 @@ pub(super) async fn uncordon(
     let Some(name) = name.filter(|_| violations.0.is_empty()) else { return Err(violations.into()) };
     let permission = rights::UNCORDON_NODE.on(name.as_str());
     carry_out(rpc, call, permission, name, move |mutator, mutation, name| async move {
-        let plan =
-            |current: &Node| claim::uncordon(current, &owner, request.take_over).map_err(|error| refused(error, &name));
+        let plan = |current: &Node| {
+            let uncordon = claim::uncordon(current, &owner, request.take_over, Timestamp::now());
+            uncordon.map_err(|error| refused(error, &name))
+        };
         mutator.update(&mutation, name.as_str(), Subresource::Main, plan).await
     })
     .await
@@ -61,11 +60,7 @@ fn parse_owner(owner: &str, caller: &Caller, violations: &mut Violations) -> Str
     if owner.chars().any(char::is_control) {
         violations.add("owner", "must not have control characters");
     }
-    match (owner, caller) {
-        ("", Caller::User(principal)) => principal.username.clone(),
-        ("", Caller::Server) => SERVER.to_owned(),
-        (owner, _) => owner.to_owned(),
-    }
+    if owner.is_empty() { claim::owner_of(caller) } else { owner.to_owned() }
 }
 
 fn parse_expiry(time: Option<&prost_types::Timestamp>, violations: &mut Violations) -> Option<Timestamp> {

@@ -72,7 +72,7 @@ impl Observer {
 
     /// The pods of a node. The watch is this view's own.
     pub fn pods_on(&self, node: &str) -> PodsOnNode {
-        View::open(whole(&self.client).with_fields(format!("spec.nodeName={node}")), "pods")
+        View::open(pods_on(&self.client, node), "pods")
     }
 
     /// All budgets.
@@ -125,6 +125,10 @@ impl Observation {
             () = self.daemon_sets.changed() => {}
         }
     }
+}
+
+fn pods_on(client: &Client, node: &str) -> Whole<Pod> {
+    whole(client).with_fields(format!("spec.nodeName={node}"))
 }
 
 /// All objects of a kind, but for what is not read of them.

@@ -6,7 +6,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Observer, metadata, whole};
+use super::{Observer, metadata, pods_on, whole};
 use crate::cluster::fault;
 use crate::cluster::feed::{Source, list};
 use crate::error::Error;
@@ -35,6 +35,12 @@ impl Observer {
     pub async fn read(&self, deadline: Instant) -> Result<ClusterState, Error> {
         let read = Box::pin(self.read_all());
         timeout_at(deadline, read).await.map_err(|_| Error::DeadlineExceeded { stage: "reading the cluster" })?
+    }
+
+    /// Reads the pods of a node as they are now.
+    pub async fn read_pods_on(&self, node: &str, deadline: Instant) -> Result<Vec<Pod>, Error> {
+        let read = Box::pin(all(pods_on(&self.client, node)));
+        timeout_at(deadline, read).await.map_err(|_| Error::DeadlineExceeded { stage: "reading the node's pods" })?
     }
 
     async fn read_all(&self) -> Result<ClusterState, Error> {

@@ -72,7 +72,7 @@ pub fn etag(resource_version: &str) -> String {
 }
 
 fn claim_to_contract(claim: &claim::Claim) -> v1::CordonClaim {
-    let claim::Claim { owner, reason, since, expires, operation } = claim;
+    let claim::Claim { owner, reason, since, expires, operation, requester } = claim;
     let to_time = |timestamp: Timestamp| time::to_contract(&Time(timestamp));
     v1::CordonClaim {
         owner: owner.clone(),
@@ -81,6 +81,7 @@ fn claim_to_contract(claim: &claim::Claim) -> v1::CordonClaim {
         since_time: since.map(to_time),
         expire_time: expires.map(to_time),
         operation: operation.clone(),
+        requester: requester.clone(),
     }
 }
 
