@@ -80,6 +80,8 @@ impl Server<'_> {
   cargo nodeward --context {viewer} cordon worker-3    # denied: a viewer may only look
   cargo nodeward --context {operator} cordon worker-3 --reason \"a look around\"
   cargo nodeward --context {auditor} audit list --node worker-3    # who, when, why, and what came of it
+  cargo nodeward --context {operator} plan worker-2                # what a drain would do, pod by pod
+  cargo nodeward --context {operator} drain worker-2 --ignore-daemonsets --force --delete-emptydir-data
 "
         )
     }
