@@ -56,6 +56,7 @@ mod drain_rights;
 mod drain_slow_pods;
 mod drain_trail;
 mod drain_unreachable;
+mod drain_volumes;
 mod evict;
 mod evict_budget;
 mod fuzz;

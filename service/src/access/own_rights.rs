@@ -35,10 +35,11 @@ const LEASES: [&str; 4] = ["get", "create", "update", "delete"];
 const OPERATIONS: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
 
 /// What is read of the whole cluster: nodes, and what a drain is planned from and watched by.
-const READ: [(&str, &str); 6] = [
+const READ: [(&str, &str); 7] = [
     ("", "nodes"),
     ("", "pods"),
     ("", "namespaces"),
+    ("", "persistentvolumeclaims"),
     ("apps", "daemonsets"),
     ("policy", "poddisruptionbudgets"),
     ("storage.k8s.io", "volumeattachments"),

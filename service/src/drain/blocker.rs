@@ -70,6 +70,11 @@ pub enum Blocker {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         finalizers: Vec<String>,
     },
+    /// It is not there any more, and volumes of it are still attached to the node.
+    VolumeAttached {
+        /// The names of the PersistentVolumes.
+        volumes: Vec<String>,
+    },
     /// It has not finished by itself yet.
     NotCompleted,
     /// Pods whose turn is earlier are not gone yet.
@@ -163,6 +168,9 @@ impl Blocker {
                 "see to what its finalizers wait for, or remove them"
             }
             Self::Overdue { .. } => "see whether the node's kubelet answers",
+            Self::VolumeAttached { .. } => {
+                "they are detached by themselves; if not, see whether their CSI driver and the controller manager run"
+            }
             Self::NotCompleted => "the pod ends by itself when its work is done",
             Self::EarlierTurn { .. } => "it is removed when the pods before it are gone",
             Self::Refused { .. } => "remove the pod by hand, or cancel and drain with a policy that allows it",
@@ -195,6 +203,7 @@ impl fmt::Display for Blocker {
             Self::Overdue { since, finalizers } => {
                 write!(f, "it should have ended at {since:.0}; finalizers: {}", finalizers.join(", "))
             }
+            Self::VolumeAttached { volumes } => write!(f, "volumes are still attached: {}", volumes.join(", ")),
             Self::NotCompleted => f.write_str("it has not finished yet"),
             Self::EarlierTurn { pods } => write!(f, "{pods} pods go before it"),
             Self::Refused { message } => write!(f, "the policy refuses: {message}"),

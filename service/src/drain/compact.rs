@@ -19,8 +19,13 @@ const FEW: usize = 1;
 
 /// The same pods in the same order, with less detail if there is too much.
 pub fn compact(mut pods: Vec<PodProgress>) -> Vec<PodProgress> {
-    let cuts: [fn(&mut Vec<PodProgress>); 4] =
-        [|pods| name_unready_once(pods), |pods| shorten(pods), |pods| leave_blockers_out(pods), forget_gone];
+    let cuts: [fn(&mut Vec<PodProgress>); 5] = [
+        |pods| name_unready_once(pods),
+        |pods| shorten(pods),
+        |pods| leave_blockers_out(pods),
+        |pods| forget_volumes(pods),
+        forget_gone,
+    ];
     for cut in cuts {
         if size(&pods) <= ROOM {
             break;
@@ -50,9 +55,9 @@ fn shorten(pods: &mut [PodProgress]) {
     for blocker in pods.iter_mut().filter_map(|pod| pod.blocker.as_mut()) {
         match blocker {
             Blocker::Budget { unready, .. } => unready.clear(),
-            Blocker::SeveralBudgets { budgets: names } | Blocker::Overdue { finalizers: names, .. } => {
-                names.truncate(FEW)
-            }
+            Blocker::SeveralBudgets { budgets: names }
+            | Blocker::Overdue { finalizers: names, .. }
+            | Blocker::VolumeAttached { volumes: names } => names.truncate(FEW),
             Blocker::Denied { message, .. }
             | Blocker::BudgetFault { message, .. }
             | Blocker::Refused { message }
@@ -76,6 +81,18 @@ fn leave_blockers_out(pods: &mut [PodProgress]) {
             break;
         }
         excess = excess.saturating_sub(pod.blocker.take().map_or(0, |blocker| size(&blocker)));
+    }
+}
+
+/// Of the last pods all volumes are forgotten but one, which is then waited for in place of all.
+fn forget_volumes(pods: &mut [PodProgress]) {
+    let mut excess = size(pods).saturating_sub(ROOM);
+    for pod in pods.iter_mut().rev() {
+        if excess == 0 {
+            break;
+        }
+        let forgotten = pod.volumes.split_off(pod.volumes.len().min(FEW));
+        excess = excess.saturating_sub(size(&forgotten));
     }
 }
 

@@ -26,6 +26,7 @@ mod reason;
 mod rule;
 mod step;
 mod summary;
+mod volumes;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -46,10 +47,11 @@ pub use kubectl::KubectlFlags;
 pub use plan::{DrainPlan, PodPlan, plan};
 pub use policy::{
     AtDeadline, BudgetOverride, DaemonSetPods, DrainPolicy, EmptyDirData, OnUncordon, OrphanedDaemonSetPods,
-    PodOrdering, Removal, UnmanagedPods, UnreachableNode,
+    PodOrdering, PodVolumes, Removal, UnmanagedPods, UnreachableNode,
 };
 pub use progress::{PodProgress, PodState};
 pub use reason::{Effect, Finding, Reason};
 pub use rule::{DRAIN_LABEL, PodRule, PodRuleSelector, RuleBehavior};
 pub use step::{Outlook, RemovalOrder, Situation, Step};
 pub use summary::{Refusal, Totals, Warning};
+pub use volumes::NodeVolumes;

@@ -61,6 +61,10 @@ pub struct DrainPolicy {
     pub unreachable_node: UnreachableNode,
     /// What is done when somebody makes the node schedulable while it is drained.
     pub on_uncordon: OnUncordon,
+    /// When a pod with PersistentVolumes is gone. The default is not written down: so plans that are compared, and servers that
+    /// don't know this, see the policy that they know.
+    #[serde(skip_serializing_if = "PodVolumes::is_default")]
+    pub volumes: PodVolumes,
 }
 
 /// What happens to pods without a controller.
@@ -160,6 +164,22 @@ pub enum OnUncordon {
     Cancel,
 }
 
+/// When a pod with PersistentVolumes is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PodVolumes {
+    /// When it is not there any more, as for kubectl.
+    #[default]
+    Ignore,
+    /// When it is not there any more and its volumes are not attached to the node any more, as for Cluster API and Karpenter.
+    WaitDetached,
+}
+
+impl PodVolumes {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A budget that is not respected: pods that it covers are deleted instead of evicted.
 ///
 /// A pod that other budgets cover too is deleted only if each of them is overridden.
@@ -232,6 +252,7 @@ mod tests {
             }],
             unreachable_node: UnreachableNode::LeaveTerminating,
             on_uncordon: OnUncordon::Pause,
+            volumes: PodVolumes::WaitDetached,
         }
     }
 
@@ -258,6 +279,7 @@ mod tests {
             }],
             "unreachableNode": "LeaveTerminating",
             "onUncordon": "Pause",
+            "volumes": "WaitDetached",
         });
         assert_eq!(serde_json::to_value(full()).unwrap(), expected);
     }

@@ -45,6 +45,9 @@ pub struct PodProgress {
     /// Whether that is what Kubernetes has answered, not what is concluded from what is seen of the cluster.
     #[serde(skip_serializing_if = "is_false")]
     pub was_refused: bool,
+    /// The names of the PersistentVolumes that it has, or has left attached to the node: only if they are waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
 }
 
 /// Where a pod is.

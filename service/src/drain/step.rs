@@ -1,14 +1,15 @@
 //! One step of a drain: from what the cluster is now, and what was tried before, to what is done next.
 //!
-//! It is level-triggered. Nothing is concluded from what was done, all from what is there: a pod is gone when it is not there,
-//! and is ending when Kubernetes says so. Whoever takes a drain over after a crash takes the same step.
+//! It is level-triggered. Nothing is concluded from what was done, all from what is there: a pod is gone when it is not there
+//! (nor its volumes, if the policy waits for them), and is ending when Kubernetes says so. Whoever takes a drain over after a crash takes the same step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Action, AtDeadline, Blocker, BudgetOverride, DrainPlan, DrainPolicy, PodPlan, PodProgress, PodState, Removal,
+    Action, AtDeadline, Blocker, BudgetOverride, DrainPlan, DrainPolicy, NodeVolumes, PodPlan, PodProgress, PodState,
+    Removal,
 };
 use crate::pod::{PodReference, grace_seconds};
 
@@ -25,6 +26,8 @@ pub struct Situation<'a> {
     pub plan: &'a DrainPlan,
     /// The policy.
     pub policy: &'a DrainPolicy,
+    /// What is known of the volumes of the node.
+    pub volumes: &'a NodeVolumes,
     /// Where the pods were.
     pub progress: &'a [PodProgress],
     /// The uids of the pods whose removal has been sent and not been answered.
@@ -92,6 +95,7 @@ impl Situation<'_> {
             let reference = &pod.facts.reference;
             let was =
                 before.get(reference.uid.as_str()).map_or_else(|| PodProgress::of(reference), |was| (*was).clone());
+            let was = PodProgress { volumes: self.remembered(pod, &was), ..was };
             let now = match self.place(pod, &was, &mut step.wake) {
                 Some(now) => now,
                 None if room > 0 && !self.is_held => {
@@ -248,14 +252,6 @@ impl Situation<'_> {
         };
         let going = self.plan.pods.iter().filter(is_going).count();
         usize::try_from(most.get()).unwrap_or(usize::MAX).saturating_sub(going).min(self.room)
-    }
-
-    /// The pods that are not on the node any more.
-    fn gone(&self) -> Vec<PodProgress> {
-        let there: BTreeSet<&str> = self.plan.pods.iter().map(|pod| pod.facts.reference.uid.as_str()).collect();
-        let gone = self.progress.iter().filter(|was| !there.contains(was.pod.uid.as_str()));
-        gone.map(|was| PodProgress { state: PodState::Gone, blocker: None, next_attempt: None, ..was.clone() })
-            .collect()
     }
 
     fn outlook(&self, step: &Step) -> Outlook {

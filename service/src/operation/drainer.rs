@@ -72,7 +72,7 @@ pub(super) async fn carry_out(
     };
     let drainer = Drainer {
         cordoner: Cordoner::new(cluster.clone(), term.clone(), &journal),
-        sight: Sight::open(&cluster, &journal.spec().node),
+        sight: Sight::open(&cluster, &journal.spec().node, &policy),
         removals: Removals::new(&cluster, term.clone(), &journal),
         progress: journal.status().pods,
         cordoned_at: 0,
@@ -218,6 +218,7 @@ impl Drainer {
         Situation {
             plan,
             policy: &self.policy,
+            volumes: &self.sight.volumes(plan),
             progress: &self.progress,
             in_flight: self.removals.in_flight(),
             room: self.removals.room(),

@@ -1,5 +1,6 @@
 //! What a drain sees of the cluster: its node, the pods on it, and all that decides about them.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,9 +12,11 @@ use tokio::time::Instant;
 
 use super::NodeIdentity;
 use crate::cluster::Cluster;
-use crate::cluster::observe::{Counted, Observation, Observer};
+use crate::cluster::observe::{Counted, Observation, Observer, Volumes};
 use crate::cluster::store::{NodeView, Position, Store};
-use crate::drain::{self, Blocker, DaemonSetReference, DrainPlan, DrainPolicy, PlanInput, PodProgress};
+use crate::drain::{
+    self, Blocker, DaemonSetReference, DrainPlan, DrainPolicy, NodeVolumes, PlanInput, PodProgress, PodVolumes,
+};
 use crate::error::Error;
 
 /// What a drain sees.
@@ -27,11 +30,13 @@ pub(super) struct Sight {
     observation: Observation,
     /// The pods that the budgets count which keep pods of this node, wherever those are.
     counted: Counted,
+    /// None if the policy does not wait for volumes.
+    volumes: Option<Volumes>,
 }
 
 impl Sight {
-    /// Begins to look.
-    pub fn open(cluster: &Cluster, identity: &NodeIdentity) -> Self {
+    /// Begins to look at what decides under this policy.
+    pub fn open(cluster: &Cluster, identity: &NodeIdentity, policy: &DrainPolicy) -> Self {
         let store = cluster.store().clone();
         Self {
             identity: identity.clone(),
@@ -41,12 +46,18 @@ impl Sight {
             observer: cluster.observer().clone(),
             observation: cluster.observer().observe(&identity.name),
             counted: cluster.observer().counted(),
+            volumes: (policy.volumes == PodVolumes::WaitDetached).then(|| cluster.observer().volumes()),
         }
     }
 
     /// Waits until all has been seen once.
     pub async fn in_sync(&self) {
-        tokio::join!(self.store.ready(), self.observation.in_sync());
+        let volumes = async {
+            if let Some(volumes) = &self.volumes {
+                volumes.in_sync().await;
+            }
+        };
+        tokio::join!(self.store.ready(), self.observation.in_sync(), volumes);
     }
 
     /// The node as it was last seen. None if it was not, or another has its name.
@@ -85,6 +96,18 @@ impl Sight {
         Ok(pods.into_iter().filter_map(|pod| pod.metadata.uid).collect())
     }
 
+    /// What is known of the volumes of the node and of the pods on it: nothing, if the policy does not wait for them.
+    pub fn volumes(&self, plan: &DrainPlan) -> NodeVolumes {
+        let Some(volumes) = &self.volumes else { return NodeVolumes::default() };
+        let pods = plan.pods.iter().map(|pod| &pod.facts);
+        let bound = pods.flat_map(|pod| {
+            let namespace = &pod.reference.namespace;
+            let volume_of = |claim: &String| volumes.bound_to(namespace, claim);
+            pod.claims.iter().filter_map(move |claim| Some(((namespace.clone(), claim.clone()), volume_of(claim)?)))
+        });
+        NodeVolumes { bound: bound.collect(), attached: volumes.attached_to(&self.identity.name).collect() }
+    }
+
     /// Looks at the pods that the budgets count which keep these pods, from now on, and at no others.
     pub fn look_at_budgets_of(&mut self, progress: &[PodProgress]) {
         let blocking = progress.iter().filter_map(|pod| match &pod.blocker {
@@ -100,8 +123,16 @@ impl Sight {
         tokio::select! {
             () = self.observation.changed() => {}
             () = self.counted.changed() => {}
+            () = volumes_changed(self.volumes.as_mut()) => {}
             () = node_changed(&self.identity.name, &self.store, &mut self.nodes, self.node.as_ref()) => {}
         }
+    }
+}
+
+async fn volumes_changed(volumes: Option<&mut Volumes>) {
+    match volumes {
+        Some(volumes) => volumes.changed().await,
+        None => pending().await,
     }
 }
 

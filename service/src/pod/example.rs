@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, EmptyDirVolumeSource, HostPathVolumeSource, Pod, PodCondition, PodSpec, PodStatus,
-    ResourceRequirements, Toleration, Volume,
+    Affinity, Container, EmptyDirVolumeSource, EphemeralVolumeSource, HostPathVolumeSource,
+    PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodSpec, PodStatus, ResourceRequirements, Toleration, Volume,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
@@ -136,6 +136,16 @@ impl PodExample {
     pub(crate) fn host_path(self, name: &str) -> Self {
         let host_path = Some(HostPathVolumeSource::default());
         self.volume(Volume { name: name.into(), host_path, ..Default::default() })
+    }
+
+    pub(crate) fn claim(self, claim: &str) -> Self {
+        let source = PersistentVolumeClaimVolumeSource { claim_name: claim.into(), ..Default::default() };
+        self.volume(Volume { name: claim.into(), persistent_volume_claim: Some(source), ..Default::default() })
+    }
+
+    pub(crate) fn ephemeral(self, name: &str) -> Self {
+        let ephemeral = Some(EphemeralVolumeSource::default());
+        self.volume(Volume { name: name.into(), ephemeral, ..Default::default() })
     }
 
     fn volume(self, volume: Volume) -> Self {

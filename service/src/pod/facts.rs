@@ -1,7 +1,7 @@
 //! What there is to know of a pod before one does anything about it.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Volume};
 
 use super::{Controller, PodReference, Resources, resources};
 
@@ -33,6 +33,8 @@ pub struct PodFacts {
     pub finalizers: Vec<String>,
     /// The names of its volumes whose contents are lost with it (`emptyDir`, in memory or not).
     pub empty_dirs: Vec<String>,
+    /// The names of the PersistentVolumeClaims in its namespace that its volumes are of.
+    pub claims: Vec<String>,
     /// Its priority. 0 if it has none.
     pub priority: i32,
     /// The name of its priority class, if it has one.
@@ -82,6 +84,7 @@ impl PodFacts {
             terminating: Terminating::of(pod),
             finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
             empty_dirs: volumes.iter().filter(|it| it.empty_dir.is_some()).map(|it| it.name.clone()).collect(),
+            claims: volumes.iter().filter_map(|it| claim_of(pod, it)).collect(),
             priority: spec.and_then(|spec| spec.priority).unwrap_or(0),
             priority_class: spec.and_then(|spec| spec.priority_class_name.clone()).filter(|class| !class.is_empty()),
             termination_grace_period_seconds: spec.and_then(|spec| spec.termination_grace_period_seconds),
@@ -103,6 +106,15 @@ impl PodFacts {
     pub fn is_critical(&self) -> bool {
         let class = self.priority_class.as_deref();
         self.priority >= CRITICAL_PRIORITY || class.is_some_and(|class| CRITICAL_CLASSES.contains(&class))
+    }
+}
+
+/// The name of the claim that a volume of a pod is of. That of an ephemeral volume is made for the pod, and named for both.
+fn claim_of(pod: &Pod, volume: &Volume) -> Option<String> {
+    match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(source.claim_name.clone()),
+        (None, Some(_)) => Some(format!("{}-{}", pod.metadata.name.as_deref()?, volume.name)),
+        (None, None) => None,
     }
 }
 
@@ -166,6 +178,12 @@ mod tests {
     fn volumes_of_other_kinds_hold_nothing_that_is_lost() {
         let facts = PodFacts::of(&pod("db").empty_dir("scratch").host_path("logs").build());
         assert_eq!(facts.empty_dirs, ["scratch"]);
+    }
+
+    #[test]
+    fn claims_are_named_by_the_pod_and_those_of_ephemeral_volumes_for_it() {
+        let facts = PodFacts::of(&pod("db").claim("data").ephemeral("cache").host_path("logs").build());
+        assert_eq!(facts.claims, ["data", "db-cache"]);
     }
 
     #[test]

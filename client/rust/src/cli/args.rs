@@ -17,7 +17,7 @@ use crate::output::Format;
 pub use audit::{AuditCommand, AuditFollowArgs, AuditFormat, AuditListArgs, AuditVerifyArgs};
 
 pub use drain::{
-    AtDeadline, DrainArgs, DrainDryRun, FollowFormat, OnUncordon, Ordering, PlanArgs, PolicyArgs, Unreachable,
+    AtDeadline, DrainArgs, DrainDryRun, FollowFormat, OnUncordon, Ordering, PlanArgs, PolicyArgs, Unreachable, Volumes,
 };
 pub use operations::{
     OperationsCancelArgs, OperationsCommand, OperationsDeleteArgs, OperationsGetArgs, OperationsListArgs,

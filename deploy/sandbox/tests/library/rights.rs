@@ -38,7 +38,7 @@ const EVERYBODYS: [&str; 3] = [
     "create selfsubjectrulesreviews.authorization.k8s.io",
 ];
 
-const SERVERS: [&str; 46] = [
+const SERVERS: [&str; 49] = [
     "create events.events.k8s.io",
     "create nodeoperations.nodeward.dev",
     "create subjectaccessreviews.authorization.k8s.io",
@@ -48,6 +48,7 @@ const SERVERS: [&str; 46] = [
     "get namespaces.",
     "get nodeoperations.nodeward.dev",
     "get nodes.",
+    "get persistentvolumeclaims.",
     "get poddisruptionbudgets.policy",
     "get pods.",
     "get volumeattachments.storage.k8s.io",
@@ -70,6 +71,7 @@ const SERVERS: [&str; 46] = [
     "list namespaces.",
     "list nodeoperations.nodeward.dev",
     "list nodes.",
+    "list persistentvolumeclaims.",
     "list poddisruptionbudgets.policy",
     "list pods.",
     "list volumeattachments.storage.k8s.io",
@@ -82,6 +84,7 @@ const SERVERS: [&str; 46] = [
     "watch namespaces.",
     "watch nodeoperations.nodeward.dev",
     "watch nodes.",
+    "watch persistentvolumeclaims.",
     "watch poddisruptionbudgets.policy",
     "watch pods.",
     "watch volumeattachments.storage.k8s.io",

@@ -1,7 +1,10 @@
 //! What is kept of objects in memory: what drains read, and nothing else.
 
-use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Node, Pod};
+use k8s_openapi::api::core::v1::{
+    Container, EphemeralContainer, Node, PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 
@@ -48,11 +51,35 @@ impl Keep for PodDisruptionBudget {
     }
 }
 
+impl Keep for PersistentVolumeClaim {
+    fn drop_unread(&mut self) {
+        drop_all_but_what_it_is(&mut self.metadata);
+        let volume_name = self.spec.take().and_then(|spec| spec.volume_name);
+        self.spec = Some(PersistentVolumeClaimSpec { volume_name, ..PersistentVolumeClaimSpec::default() });
+        self.status = None;
+    }
+}
+
+impl Keep for VolumeAttachment {
+    fn drop_unread(&mut self) {
+        drop_all_but_what_it_is(&mut self.metadata);
+        self.spec.source.inline_volume_spec = None;
+        if let Some(status) = &mut self.status {
+            (status.attachment_metadata, status.attach_error, status.detach_error) = (None, None, None);
+        }
+    }
+}
+
 impl<K> Keep for PartialObjectMeta<K> {
     fn drop_unread(&mut self) {
         drop_from_metadata(&mut self.metadata);
         self.metadata.annotations = None;
     }
+}
+
+fn drop_all_but_what_it_is(metadata: &mut ObjectMeta) {
+    let ObjectMeta { namespace, name, uid, resource_version, .. } = std::mem::take(metadata);
+    *metadata = ObjectMeta { namespace, name, uid, resource_version, ..ObjectMeta::default() };
 }
 
 fn drop_from_metadata(metadata: &mut ObjectMeta) {

@@ -5,7 +5,7 @@
 //!
 //! - a view holds what a watch has brought. The watch goes on after whatever befalls it, and a view says how old it is,
 //! - budgets, namespaces and DaemonSets are watched once, however many drains there are, and only while there are any; so are
-//!   the pods that a budget counts on, while it keeps a pod,
+//!   the pods that a budget counts on, while it keeps a pod, and volumes, while a drain waits for them,
 //! - what drains do not read of an object is not kept.
 
 mod counted;
@@ -15,12 +15,14 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod view;
+mod volumes;
 
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource};
 
@@ -31,6 +33,7 @@ pub use keep::Keep;
 pub use read::ClusterState;
 pub(in crate::cluster) use view::Shared;
 pub use view::View;
+pub use volumes::Volumes;
 
 /// A live view of the pods of one node.
 pub type PodsOnNode = View<Pod>;
@@ -42,6 +45,8 @@ pub struct Observer {
     budgets: Shared<Whole<PodDisruptionBudget>>,
     namespaces: Shared<Metadata<Namespace>>,
     daemon_sets: Shared<Metadata<DaemonSet>>,
+    claims: Shared<Whole<PersistentVolumeClaim>>,
+    attachments: Shared<Whole<VolumeAttachment>>,
     /// Pods that budgets count on.
     counted: counted::Watches,
 }
@@ -65,6 +70,8 @@ impl Observer {
             budgets: Shared::new(whole(&client), "poddisruptionbudgets"),
             namespaces: Shared::new(metadata(&client), "namespaces"),
             daemon_sets: Shared::new(metadata(&client), "daemonsets"),
+            claims: Shared::new(whole(&client), "persistentvolumeclaims"),
+            attachments: Shared::new(whole(&client), "volumeattachments"),
             counted: counted::Watches::default(),
             client,
         }

@@ -194,6 +194,7 @@ pub(crate) fn policy() -> impl Strategy<Value = DrainPolicy> {
         select(vec![AtDeadline::Fail, AtDeadline::Delete]),
         select(vec![UnreachableNode::Wait, UnreachableNode::LeaveTerminating]),
         select(vec![OnUncordon::CordonAgain, OnUncordon::Pause, OnUncordon::Cancel]),
+        select(vec![PodVolumes::Ignore, PodVolumes::WaitDetached]),
     );
     let rest = (selector(), vec(rule(), 0..3), of(1..5_u32), any::<bool>());
     (pods, times, rest).prop_map(|(pods, times, (pod_selector, rules, parallelism, overrides))| {
@@ -212,6 +213,7 @@ pub(crate) fn policy() -> impl Strategy<Value = DrainPolicy> {
             at_deadline: times.3,
             unreachable_node: times.4,
             on_uncordon: times.5,
+            volumes: times.6,
             pod_selector,
             rules,
             parallelism: parallelism.and_then(NonZeroU32::new),

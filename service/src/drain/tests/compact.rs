@@ -45,7 +45,8 @@ fn a_thousand_blocked_pods_with_the_longest_names_and_messages_fit() {
         budget('a'),
         budget('b'),
         Blocker::SeveralBudgets { budgets: names.clone() },
-        Blocker::Overdue { since: Timestamp::MAX, finalizers: names },
+        Blocker::Overdue { since: Timestamp::MAX, finalizers: names.clone() },
+        Blocker::VolumeAttached { volumes: names },
         Blocker::denied(&words, &"w".repeat(253)),
         Blocker::budget_fault("b".repeat(317), &words),
         Blocker::refused(&words),
@@ -98,4 +99,17 @@ fn of_very_many_pods_that_are_gone_the_latest_are_kept() {
     assert!(bytes(&pods) < ALLOWED);
     assert_eq!(pods.last().map(|pod| pod.sequence), Some(4999));
     assert!(pods.len() > 1000, "{}", pods.len());
+}
+
+#[test]
+fn of_too_many_volumes_one_of_each_pod_is_remembered() {
+    let volumes: Vec<_> = (0..128).map(|number| format!("{number:0>253}")).collect();
+    let pods = (0..500).map(|number| {
+        let blocker = Some(Blocker::VolumeAttached { volumes: volumes.clone() });
+        let state = PodState::Terminating;
+        PodProgress { state, blocker, volumes: volumes.clone(), ..PodProgress::of(&reference(number)) }
+    });
+    let compacted = compact(pods.collect());
+    assert!(bytes(&compacted) < ALLOWED, "{}", bytes(&compacted));
+    assert!(compacted.iter().all(|pod| pod.volumes.contains(&volumes[0])));
 }

@@ -13,3 +13,4 @@ mod order;
 mod properties;
 mod step;
 mod time;
+mod volumes;

@@ -19,13 +19,15 @@ pub(super) struct Drain {
     pub room: usize,
     pub deadline: Option<Timestamp>,
     pub is_held: bool,
+    pub volumes: NodeVolumes,
     now: Timestamp,
 }
 
 impl Drain {
     pub fn with(policy: DrainPolicy) -> Self {
         let (progress, in_flight, room) = (Vec::new(), BTreeSet::new(), usize::MAX);
-        Self { policy, progress, in_flight, room, deadline: None, is_held: false, now: now() }
+        let volumes = NodeVolumes::default();
+        Self { policy, progress, in_flight, room, deadline: None, is_held: false, volumes, now: now() }
     }
 
     pub fn at(&mut self, seconds: i64) -> &mut Self {
@@ -39,6 +41,7 @@ impl Drain {
         let situation = Situation {
             plan: &plan,
             policy: &self.policy,
+            volumes: &self.volumes,
             progress: &self.progress,
             in_flight: &self.in_flight,
             room: self.room,

@@ -62,6 +62,9 @@ pub struct PolicyArgs {
     /// What happens if the node has lost contact
     #[arg(long, value_enum)]
     pub unreachable: Option<Unreachable>,
+    /// When pods with PersistentVolumes are gone
+    #[arg(long, value_enum)]
+    pub volumes: Option<Volumes>,
     /// kubectl's: has no effect
     #[arg(long, hide = true, value_name = "N")]
     pub chunk_size: Option<i64>,
@@ -107,6 +110,15 @@ pub enum Unreachable {
     Wait,
     /// Pods whose grace period is over are left: only when the machine is off
     LeaveTerminating,
+}
+
+/// The PersistentVolumes of pods that have gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Volumes {
+    /// They may still be attached to the node, as with kubectl
+    Ignore,
+    /// A pod is gone only when its volumes are detached from the node
+    WaitDetached,
 }
 
 /// Whether something is only tried.

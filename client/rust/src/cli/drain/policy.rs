@@ -4,12 +4,12 @@ use std::path::Path;
 
 use nodeward_client::api::drain_policy::{
     AtDeadline as ProtoAtDeadline, DaemonSetPods, EmptyDirData, OnUncordon as ProtoOnUncordon,
-    Ordering as ProtoOrdering, OrphanedDaemonSetPods, Removal, UnmanagedPods, UnreachableNode,
+    Ordering as ProtoOrdering, OrphanedDaemonSetPods, Removal, UnmanagedPods, UnreachableNode, Volumes as ProtoVolumes,
 };
 use nodeward_client::api::{BudgetOverride, DrainPolicy};
 use prost_types::Duration;
 
-use crate::args::{AtDeadline, OnUncordon, Ordering, PolicyArgs, Unreachable};
+use crate::args::{AtDeadline, OnUncordon, Ordering, PolicyArgs, Unreachable, Volumes};
 use crate::failure::Failure;
 use crate::input;
 use crate::output::{Kind, parsed_message};
@@ -122,6 +122,13 @@ fn set_rest(policy: &mut DrainPolicy, args: &PolicyArgs) {
         policy.unreachable_node = match unreachable {
             Unreachable::Wait => UnreachableNode::Wait,
             Unreachable::LeaveTerminating => UnreachableNode::LeaveTerminating,
+        }
+        .into();
+    }
+    if let Some(volumes) = args.volumes {
+        policy.volumes = match volumes {
+            Volumes::Ignore => ProtoVolumes::Ignore,
+            Volumes::WaitDetached => ProtoVolumes::WaitDetached,
         }
         .into();
     }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use nodeward_client::Code;
 use nodeward_client::api::drain_policy::{
     AtDeadline, DaemonSetPods, EmptyDirData, OnUncordon, Ordering, OrphanedDaemonSetPods, Removal, UnmanagedPods,
-    UnreachableNode,
+    UnreachableNode, Volumes,
 };
 use nodeward_client::api::pod_progress::State as PodState;
 use nodeward_client::api::{BudgetOverride, CordonState, DrainPolicy, OperationState};
@@ -100,6 +100,7 @@ fn what_kubectl_lacks_has_flags_too() {
         "--ordering=by-tier",
         "--on-uncordon=pause",
         "--unreachable=leave-terminating",
+        "--volumes=wait-detached",
     ];
     let budget = BudgetOverride { namespace: "shop".into(), budget: "web".into(), reason: "moves".into() };
     let expected = DrainPolicy {
@@ -109,6 +110,7 @@ fn what_kubectl_lacks_has_flags_too() {
         ordering: Ordering::ByTier.into(),
         on_uncordon: OnUncordon::Pause.into(),
         unreachable_node: UnreachableNode::LeaveTerminating.into(),
+        volumes: Volumes::WaitDetached.into(),
         ..kubectl()
     };
     assert_eq!(sent(&flags), expected);

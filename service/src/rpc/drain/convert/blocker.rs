@@ -43,6 +43,7 @@ fn kind(blocker: &Blocker) -> Kind {
         Blocker::Overdue { since, finalizers } => {
             Kind::Overdue(v1::Overdue { since_time: Some(timestamp(*since)), finalizers: finalizers.clone() })
         }
+        Blocker::VolumeAttached { volumes } => Kind::VolumeAttached(v1::VolumeAttached { volumes: volumes.clone() }),
         Blocker::NotCompleted => Kind::NotCompleted(v1::NotCompleted {}),
         Blocker::EarlierTurn { pods } => Kind::EarlierTurn(v1::EarlierTurn { pod_count: count(*pods) }),
         Blocker::Refused { message } => Kind::Refused(v1::Refused { message: message.clone() }),
@@ -134,6 +135,10 @@ mod tests {
             (
                 Blocker::Overdue { since: at, finalizers: vec!["x".into()] },
                 Kind::Overdue(v1::Overdue { since_time: Some(Default::default()), finalizers: vec!["x".into()] }),
+            ),
+            (
+                Blocker::VolumeAttached { volumes: vec!["pv".into()] },
+                Kind::VolumeAttached(v1::VolumeAttached { volumes: vec!["pv".into()] }),
             ),
             (Blocker::NotCompleted, Kind::NotCompleted(v1::NotCompleted {})),
             (Blocker::EarlierTurn { pods: 3 }, Kind::EarlierTurn(v1::EarlierTurn { pod_count: 3 })),

@@ -3,8 +3,8 @@
 use nodeward_api::v1::drain_policy as contract;
 
 use crate::drain::{
-    AtDeadline, DaemonSetPods, EmptyDirData, OnUncordon, OrphanedDaemonSetPods, PodOrdering, Removal, UnmanagedPods,
-    UnreachableNode,
+    AtDeadline, DaemonSetPods, EmptyDirData, OnUncordon, OrphanedDaemonSetPods, PodOrdering, PodVolumes, Removal,
+    UnmanagedPods, UnreachableNode,
 };
 use crate::node::Violations;
 
@@ -46,6 +46,7 @@ choices! {
     PodOrdering, Ordering: ByTier, AllAtOnce;
     UnreachableNode, UnreachableNode: Wait, LeaveTerminating;
     OnUncordon, OnUncordon: CordonAgain, Pause, Cancel;
+    PodVolumes, Volumes: Ignore, WaitDetached;
 }
 
 /// What a field of a request says. What it does not say is noted, and the default then stands in its place.

@@ -58,6 +58,7 @@ pub(in crate::rpc) fn policy(policy: &DrainPolicy) -> v1::DrainPolicy {
         rules: policy.rules.iter().map(rule).collect(),
         unreachable_node: policy.unreachable_node.number(),
         on_uncordon: policy.on_uncordon.number(),
+        volumes: policy.volumes.number(),
     }
 }
 
@@ -100,6 +101,7 @@ fn from_contract(policy: &v1::DrainPolicy, found: &mut Violations) -> DrainPolic
         rules: policy.rules.iter().enumerate().filter_map(|(index, rule)| parse_rule(index, rule, found)).collect(),
         unreachable_node: choose(policy.unreachable_node, "unreachable_node", found),
         on_uncordon: choose(policy.on_uncordon, "on_uncordon", found),
+        volumes: choose(policy.volumes, "volumes", found),
     }
 }
 

@@ -139,7 +139,7 @@ fn any_policy() -> impl Strategy<Value = v1::DrainPolicy> {
         reason,
     });
     let lists = (vec(overrides, 0..3), vec(any_rule(), 0..3));
-    (vec(0..4_i32, 9), text(), (time(), time(), time()), prop_oneof![0..3_i32, any::<i32>()], lists).prop_map(
+    (vec(0..4_i32, 10), text(), (time(), time(), time()), prop_oneof![0..3_i32, any::<i32>()], lists).prop_map(
         |(choices, pod_selector, (grace_period, deadline, leave_terminating_after), parallelism, lists)| {
             v1::DrainPolicy {
                 unmanaged_pods: choices[0],
@@ -151,6 +151,7 @@ fn any_policy() -> impl Strategy<Value = v1::DrainPolicy> {
                 ordering: choices[6],
                 unreachable_node: choices[7],
                 on_uncordon: choices[8],
+                volumes: choices[9],
                 pod_selector,
                 grace_period,
                 deadline,
