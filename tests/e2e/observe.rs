@@ -96,6 +96,12 @@ async fn namespaces_and_daemon_sets_are_seen_by_what_says_who_they_are() {
 }
 
 #[tokio::test]
+async fn volumes_are_seen_with_the_rights_of_the_server() {
+    let volumes = observer_of(&rbac_only().await).await.volumes();
+    timeout(PATIENCE, volumes.in_sync()).await.expect("they are in sync");
+}
+
+#[tokio::test]
 async fn what_happens_while_the_network_is_cut_is_seen_afterwards() {
     let workload = workload("observed").await;
     let proxy = Proxy::start(&world().await.sandbox).await;

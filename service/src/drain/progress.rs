@@ -62,7 +62,7 @@ pub enum PodState {
     Blocked,
     /// Its removal was accepted.
     Removed,
-    /// It is ending.
+    /// It is ending, or it has left volumes attached that are waited for.
     Terminating,
     /// It is gone.
     Gone,

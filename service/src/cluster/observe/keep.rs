@@ -143,6 +143,28 @@ mod tests {
     }
 
     #[test]
+    fn of_a_claim_there_stays_its_volume_and_of_an_attachment_whether_it_is_one() {
+        let metadata =
+            json!({ "name": "a", "namespace": "b", "uid": "c", "resourceVersion": "1", "labels": { "d": "e" } });
+        let kept = json!({ "name": "a", "namespace": "b", "uid": "c", "resourceVersion": "1" });
+        let spec = json!({ "volumeName": "pv", "storageClassName": "fast" });
+        let claim = json!({ "metadata": metadata, "spec": spec, "status": { "phase": "Bound" } });
+        let mut claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+        claim.drop_unread();
+        let claim = serde_json::to_value(claim).unwrap();
+        assert_eq!((&claim["metadata"], &claim["spec"]), (&kept, &json!({ "volumeName": "pv" })));
+
+        let spec = json!({ "attacher": "x", "nodeName": "worker-1", "source": { "persistentVolumeName": "pv" } });
+        let status = json!({ "attached": true, "attachmentMetadata": { "path": "/dev/a" } });
+        let attachment = json!({ "metadata": metadata, "spec": spec, "status": status });
+        let mut attachment: VolumeAttachment = serde_json::from_value(attachment).unwrap();
+        attachment.drop_unread();
+        let attachment = serde_json::to_value(attachment).unwrap();
+        assert_eq!((&attachment["metadata"], &attachment["spec"]), (&kept, &spec));
+        assert_eq!(attachment["status"], json!({ "attached": true }));
+    }
+
+    #[test]
     fn what_takes_room_and_is_not_read_goes() {
         let container = json!({
             "name": "main", "env": [{ "name": "A", "value": "b" }], "command": ["sh"], "args": ["-c"],

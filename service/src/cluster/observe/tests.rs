@@ -81,6 +81,32 @@ async fn pods_are_those_of_the_node() {
 }
 
 #[tokio::test]
+async fn a_volume_is_attached_to_a_node_if_its_attachment_says_so() {
+    let attachment = |name: &str, node: &str, attached: bool| {
+        json!({
+            "metadata": { "name": name, "resourceVersion": "5" },
+            "spec": { "attacher": "x", "nodeName": node, "source": { "persistentVolumeName": format!("pv-{name}") } },
+            "status": { "attached": attached },
+        })
+    };
+    let attachments =
+        [attachment("a", "worker-1", true), attachment("b", "worker-1", false), attachment("c", "worker-2", true)];
+    let claims = [("data", "pv-a"), ("unbound", "")].map(|(claim, volume)| {
+        let metadata = json!({ "name": claim, "namespace": "shop", "resourceVersion": "5" });
+        json!({ "metadata": metadata, "spec": { "volumeName": volume } })
+    });
+    let (observer, _) = apiserver(move |target, _| {
+        let items = if target.contains("volumeattachments") { json!(attachments) } else { json!(claims) };
+        (200, json!({ "metadata": { "resourceVersion": "10" }, "items": items }))
+    });
+    let volumes = observer.volumes();
+    volumes.in_sync().await;
+    assert_eq!(volumes.attached_to("worker-1").collect::<Vec<_>>(), ["pv-a"]);
+    assert_eq!(volumes.bound_to("shop", "data").as_deref(), Some("pv-a"));
+    assert_eq!(volumes.bound_to("shop", "unbound"), None);
+}
+
+#[tokio::test]
 async fn the_first_list_is_a_change() {
     let (observer, _) = apiserver(|_, _| page(&["a"], ""));
     let mut pods = observer.pods_on("worker-1");

@@ -75,7 +75,9 @@ pub(super) fn late_line(pod: &mut Pod, now: SystemTime) -> Option<String> {
     if pod.progress.state() != State::Terminating || !is_late(&pod.progress, now) {
         return None;
     }
-    news(pod).map(|what| format!("pod {name} is still there: {what}"))
+    let has_left_volumes = matches!(kind_of_blocker(&pod.progress), Some(Kind::VolumeAttached(_)));
+    let why = if has_left_volumes { "is still waited for" } else { "is still there" };
+    news(pod).map(|what| format!("pod {name} {why}: {what}"))
 }
 
 /// `NAMESPACE/NAME`.
@@ -86,13 +88,17 @@ pub(super) fn pod_name(progress: &PodProgress) -> String {
 
 /// Whether a pod that ends takes longer than it should.
 pub(super) fn is_late(progress: &PodProgress, now: SystemTime) -> bool {
-    let since = match progress.blocker.as_ref().and_then(|blocker| blocker.kind.as_ref()) {
+    let since = match kind_of_blocker(progress) {
         Some(Kind::Overdue(overdue)) => overdue.since_time.or(progress.since_time),
         Some(Kind::VolumeAttached(_)) => progress.since_time,
         _ => return false,
     };
     let since = since.and_then(|since| SystemTime::try_from(since).ok());
     since.and_then(|since| now.duration_since(since).ok()).is_some_and(|late| late >= OVERDUE_FOR)
+}
+
+fn kind_of_blocker(progress: &PodProgress) -> Option<&Kind> {
+    progress.blocker.as_ref()?.kind.as_ref()
 }
 
 /// The blocker in words, with what can be done about it.
@@ -115,7 +121,7 @@ fn news(pod: &mut Pod) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use nodeward_client::api::{GracePeriod, Overdue, PodReference};
+    use nodeward_client::api::{GracePeriod, Overdue, PodReference, VolumeAttached};
     use prost_types::Timestamp;
 
     use super::*;
@@ -173,6 +179,16 @@ mod tests {
         assert_eq!(late(104), None);
         assert_eq!(late(105).unwrap(), "pod shop/web is still there: x (do this)");
         assert_eq!(late(106), None);
+    }
+
+    #[test]
+    fn a_pod_that_has_left_volumes_is_not_there_any_more() {
+        let left = blocker("x", Some(Kind::VolumeAttached(VolumeAttached::default())));
+        let since_time = Some(Timestamp { seconds: 100, nanos: 0 });
+        let progress = PodProgress { since_time, ..at(State::Terminating, 1, left) };
+        let late =
+            late_line(&mut Pod { progress, ..Pod::default() }, SystemTime::UNIX_EPOCH + Duration::from_secs(105));
+        assert_eq!(late.unwrap(), "pod shop/web is still waited for: x (do this)");
     }
 
     #[test]
