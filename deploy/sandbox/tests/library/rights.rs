@@ -90,10 +90,11 @@ const SERVERS: [&str; 49] = [
     "watch volumeattachments.storage.k8s.io",
 ];
 
-const SERVERS_IN_ITS_NAMESPACE: [&str; 9] = [
+const SERVERS_IN_ITS_NAMESPACE: [&str; 10] = [
     "create configmaps.",
     "create leases.coordination.k8s.io",
     "delete configmaps.",
+    "delete leases.coordination.k8s.io",
     "get configmaps.",
     "get leases.coordination.k8s.io",
     "list configmaps.",
