@@ -35,11 +35,12 @@ struct Kept {
     operation: NodeOperation,
     node: Value,
     lease: Option<Value>,
+    pods: Vec<Value>,
     /// The methods and paths of all requests that were answered.
     requests: Vec<String>,
     /// How many answers to writes of the status are still to be lost.
     lost_answers: usize,
-    /// Requests whose paths contain this fail for now.
+    /// Requests that begin like this fail for now.
     failing: Option<&'static str>,
 }
 
@@ -49,7 +50,15 @@ impl Apiserver {
         let operation = NodeOperation::new("drain", OperationSpec { node, ..OperationSpec::default() });
         let metadata = json!({ "name": "worker-1", "uid": "n", "resourceVersion": "10" });
         let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {} });
-        let kept = Kept { operation, node, lease: None, requests: Vec::new(), lost_answers: 0, failing: None };
+        let kept = Kept {
+            operation,
+            node,
+            lease: None,
+            pods: Vec::new(),
+            requests: Vec::new(),
+            lost_answers: 0,
+            failing: None,
+        };
         let apiserver = Self(Arc::new(Shared { kept: Mutex::new(kept), version: watch::Sender::new(10) }));
         apiserver.change(|_| {});
         apiserver
@@ -85,11 +94,17 @@ impl Apiserver {
         node
     }
 
+    /// There is a pod with this uid on the node. No watch tells of it.
+    pub fn add_pod(&self, uid: &str) {
+        let metadata = json!({ "namespace": "shop", "name": uid, "uid": uid });
+        self.kept().pods.push(json!({ "metadata": metadata, "spec": { "nodeName": "worker-1", "containers": [] } }));
+    }
+
     pub fn lose_answers(&self, count: usize) {
         self.kept().lost_answers = count;
     }
 
-    /// Requests whose paths contain this fail, until it is said otherwise.
+    /// Requests that begin like this fail, until it is said otherwise.
     pub fn fail(&self, failing: Option<&'static str>) {
         self.kept().failing = failing;
     }
@@ -159,9 +174,11 @@ impl Apiserver {
             "drain" => return (200, json!(kept.operation)),
             "worker-1" => return (200, kept.node.clone()),
             "nodeward-operations" => {
-                return kept.lease.clone().map_or((404, failure(404, "NotFound")), |lease| (200, lease));
+                let lease = kept.lease.clone();
+                return lease.map_or_else(|| (404, failure(404, "NotFound")), |lease| (200, lease));
             }
             "nodeoperations" => vec![json!(kept.operation)],
+            "pods" => kept.pods.clone(),
             "nodes" => vec![kept.node.clone()],
             _ => Vec::new(),
         };
@@ -189,7 +206,8 @@ impl Apiserver {
             };
         }
         let body = request.into_body().collect_bytes().await?;
-        let is_failing = self.kept().failing.is_some_and(|failing| path.contains(failing));
+        let line = format!("{method} {path}");
+        let is_failing = self.kept().failing.is_some_and(|failing| line.starts_with(failing));
         let (code, answer) = match method {
             _ if is_failing => (503, failure(503, "ServiceUnavailable")),
             Method::PUT if path.contains("/nodeoperations/") => self.write(&body),
@@ -197,7 +215,7 @@ impl Apiserver {
             Method::POST | Method::PUT if path.contains("/leases") => self.write_lease(&body),
             _ => self.read(&path),
         };
-        self.kept().requests.push(format!("{method} {path}"));
+        self.kept().requests.push(line);
         let response = Response::builder().status(StatusCode::from_u16(code)?);
         let answer = Full::from(answer.to_string()).map_err(|never| match never {});
         Ok(response.body(answer.boxed_unsync())?)
