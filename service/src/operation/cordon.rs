@@ -8,11 +8,12 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt as _;
 use serde_json::Value;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::happening::Happening;
-use super::journal::{Journal, deadline, patiently};
+use super::journal::{IsWanted, Journal, PATIENCE, deadline, patiently, patiently_while};
 use super::trail::Trail;
 use super::{CordonState, NodeIdentity};
 use crate::caller::{Caller, Permission};
@@ -45,6 +46,9 @@ pub(super) struct Cordoned {
     pub version: u64,
 }
 
+/// What a node is to be changed to.
+type Plan<'a> = &'a (dyn Fn(&Node) -> Result<Option<Value>, ClaimError> + Sync);
+
 impl Cordoner {
     /// The cordon of the drain that this journal is of.
     pub fn new(cluster: Cluster, term: Term, journal: &Journal) -> Self {
@@ -60,13 +64,15 @@ impl Cordoner {
         }
     }
 
-    /// Cordons the node in the requester's name, after having asked Kubernetes whether they (still) may.
+    /// Cordons the node in the requester's name, after having asked Kubernetes whether they (still) may. None if it is `only_to_join`
+    /// a cordon of others, and there is none.
     ///
     /// # Errors
-    /// What keeps it from being cordoned, if it does not pass with time; that the term is over.
-    pub async fn cordon(&self) -> anyhow::Result<Cordoned> {
-        self.require_right().await?;
-        let before = patiently(&self.term, |deadline| self.cluster.get(&self.node.name, deadline)).await?;
+    /// What keeps it from being cordoned, if it does not pass with time; that the term is over; that it is not wanted any more.
+    pub async fn cordon(&self, is_wanted: IsWanted<'_>, only_to_join: bool) -> anyhow::Result<Option<Cordoned>> {
+        self.require_right(is_wanted).await?;
+        let read = |deadline| self.cluster.get(&self.node.name, deadline);
+        let before = patiently_while(is_wanted, &self.term, read).await?;
         let claim = Claim {
             owner: self.owner.clone(),
             reason: self.reason.clone(),
@@ -75,13 +81,33 @@ impl Cordoner {
             requester: claim::owner_of(&self.caller),
             ..Claim::default()
         };
-        let after = self.change(&|node| claim::cordon(node, claim.clone())).await?.node;
-        let is_foreign = claim::claims(&before).iter().any(|held| held.owner != self.owner);
-        Ok(Cordoned {
+        let plan = |node: &Node| match only_to_join && !is_cordoned(node) {
+            true => Ok(None),
+            false => claim::cordon(node, claim.clone()),
+        };
+        let after = self.change(is_wanted, &plan).await?.node;
+        Ok(is_cordoned(&after).then(|| self.cordoned(&before, &after)))
+    }
+
+    /// The cordon of a node that has the drain's claim, though that may not be written down: whoever made it may have been
+    /// stopped before, or have had no answer. None if the node has no such claim, or can't be read for now.
+    ///
+    /// # Errors
+    /// The term is over, or what does not pass with time.
+    pub async fn found(&self) -> anyhow::Result<Option<Cordoned>> {
+        let read = patiently(&self.term, |deadline| self.read(deadline));
+        let Ok(node) = timeout(PATIENCE, Box::pin(read)).await else { return Ok(None) };
+        let node = node?.filter(|node| claim::claims(node).iter().any(|held| held.owner == self.owner));
+        Ok(node.map(|node| self.cordoned(&node, &node)))
+    }
+
+    fn cordoned(&self, before: &Node, after: &Node) -> Cordoned {
+        let is_foreign = claim::claims(after).iter().any(|held| held.owner != self.owner);
+        Cordoned {
             state: if is_foreign { CordonState::Foreign } else { CordonState::Own },
-            manager: if is_foreign { owner_of_cordon(&before) } else { String::new() },
+            manager: if is_foreign { owner_of_cordon(before) } else { String::new() },
             version: after.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0),
-        })
+        }
     }
 
     /// Takes the drain's claim back, and no other. Whether the node is schedulable then.
@@ -94,7 +120,7 @@ impl Cordoner {
             Err(ClaimError::OfOthers(_)) => Ok(None),
             planned => planned,
         };
-        let after = self.change(&uncordon).await?.node;
+        let after = self.change(&|| true, &uncordon).await?.node;
         Ok(!is_cordoned(&after))
     }
 
@@ -104,7 +130,7 @@ impl Cordoner {
     /// # Errors
     /// As for [`cordon`](Self::cordon).
     pub async fn tidy(&self) -> anyhow::Result<()> {
-        self.change(&|node| Ok(claim::tidy(node))).await.map(drop)
+        self.change(&|| true, &|node| Ok(claim::tidy(node))).await.map(drop)
     }
 
     /// Whether somebody has made the node schedulable, and who, as far as the node says. It is looked at now: what was seen of
@@ -120,27 +146,22 @@ impl Cordoner {
     /// # Errors
     /// The term is over, or it can't be read for a reason that does not pass.
     pub async fn is_node_gone(&self) -> anyhow::Result<bool> {
-        let read = |deadline| async move {
-            match self.cluster.get(&self.node.name, deadline).await {
-                Err(Error::NotFound { .. }) => Ok(None),
-                node => node.map(Some),
-            }
-        };
-        let node = patiently(&self.term, read).await?;
-        Ok(node.is_none_or(|node| node.metadata.uid.as_ref() != Some(&self.node.uid)))
+        Ok(patiently(&self.term, |deadline| self.read(deadline)).await?.is_none())
     }
 
-    async fn change(
-        &self,
-        plan: &(dyn Fn(&Node) -> Result<Option<Value>, ClaimError> + Sync),
-    ) -> anyhow::Result<Changed> {
-        patiently(&self.term, |_| Box::pin(self.try_change(plan))).await
+    /// The node, now. None if it is gone, or another has its name.
+    async fn read(&self, deadline: Instant) -> Result<Option<Node>, Error> {
+        match self.cluster.get(&self.node.name, deadline).await {
+            Err(Error::NotFound { .. }) => Ok(None),
+            node => Ok(Some(node?).filter(|node| node.metadata.uid.as_ref() == Some(&self.node.uid))),
+        }
     }
 
-    async fn try_change(
-        &self,
-        plan: &(dyn Fn(&Node) -> Result<Option<Value>, ClaimError> + Sync),
-    ) -> Result<Changed, Error> {
+    async fn change(&self, is_wanted: IsWanted<'_>, plan: Plan<'_>) -> anyhow::Result<Changed> {
+        patiently_while(is_wanted, &self.term, |_| Box::pin(self.try_change(plan))).await
+    }
+
+    async fn try_change(&self, plan: Plan<'_>) -> Result<Changed, Error> {
         let name = &self.node.name;
         let mutation = Mutation {
             caller: self.caller.clone(),
@@ -174,13 +195,13 @@ impl Cordoner {
     /// Rights may have been taken away since it was asked for.
     ///
     /// # Errors
-    /// They were, or the term is over.
-    pub async fn require_right(&self) -> anyhow::Result<()> {
+    /// They were, or the term is over; that it is not wanted any more.
+    pub async fn require_right(&self, is_wanted: IsWanted<'_>) -> anyhow::Result<()> {
         let Caller::User(user) = &self.caller else { return Ok(()) };
         let name = self.node.name.clone();
         let permission = Permission { verb: "patch", group: "", resource: "nodes", subresource: "", name };
         let ask = |deadline| self.cluster.reviews().allows(user, &permission, deadline);
-        match patiently(&self.term, ask).await? {
+        match patiently_while(is_wanted, &self.term, ask).await? {
             true => Ok(()),
             false => Err(Error::AccessDenied { permission: permission.to_string() }.into()),
         }

@@ -4,14 +4,19 @@
 //! no pod is left that is to go, and none has come for a while. What is about to be done is written down before it is done (`journal`), so
 //! that a server which takes the drain over knows what the one before may have begun.
 
+mod beginning;
+mod guard;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
-use super::cordon::{Cordoner, is_cordoned};
+use super::cordon::Cordoner;
 use super::ending::{Ending, cancelled_by, uncordoned_by};
-use super::journal::{Journal, Overtaken, patiently};
+use super::journal::{Journal, Overtaken, Unwanted, patiently_while};
 use super::removals::{Answer, Removals};
 use super::sight::Sight;
 use super::trail::Trails;
@@ -19,12 +24,14 @@ use super::{CordonState, NodeOperation, State};
 use crate::cluster::Cluster;
 use crate::cluster::lease::Term;
 use crate::cluster::observe::View;
-use crate::cluster::store::NodeView;
-use crate::drain::{DrainPlan, DrainPolicy, OnUncordon, Outlook, PodProgress, Situation, Step, compact};
+use crate::drain::{DrainPlan, DrainPolicy, Outlook, PodProgress, Situation, Step, compact};
 
 /// For how long no pod must have come: those that were bound before the scheduler knew of the cordon come late. What goes late
 /// need not be waited for.
 const NONE_CAME_FOR: Duration = Duration::from_secs(5);
+
+/// After what time Kubernetes is asked again whether all pods were seen.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long at most nothing is looked at.
 const LOOK: Duration = Duration::from_secs(15);
@@ -44,8 +51,10 @@ struct Drainer {
     progress: Vec<PodProgress>,
     /// What was seen of the node before it had this version says nothing about the cordon.
     cordoned_at: u64,
-    /// When the last pod came that is to go; when this server began, if none did since.
+    /// When the last pod came that is to go, or the node was cordoned if that was later; when this server began, if neither was.
     last_came: Instant,
+    /// When Kubernetes was asked last whether all pods were seen.
+    asked: Option<Instant>,
     /// When the last step was begun.
     looked: Instant,
 }
@@ -70,30 +79,29 @@ pub(super) async fn carry_out(
         Ok(policy) => policy,
         Err(error) => return end(&mut journal, Ending::unreadable(&error)).await,
     };
-    let drainer = Drainer {
-        cordoner: Cordoner::new(cluster.clone(), term.clone(), &journal),
-        sight: Sight::open(&cluster, &journal.spec().node, &policy),
-        removals: Removals::new(&cluster, term.clone(), &journal),
-        progress: journal.status().pods,
-        cordoned_at: 0,
-        last_came: Instant::now(),
-        looked: Instant::now(),
-        journal,
-        term,
-        policy,
-    };
-    Box::pin(drainer.run()).await
+    Box::pin(Drainer::new(&cluster, journal, term, policy).run()).await
 }
 
 impl Drainer {
+    /// It goes on from what is written down.
+    fn new(cluster: &Cluster, journal: Journal, term: Term, policy: DrainPolicy) -> Self {
+        Self {
+            cordoner: Cordoner::new(cluster.clone(), term.clone(), &journal),
+            sight: Sight::open(cluster, &journal.spec().node, &policy),
+            removals: Removals::new(cluster, term.clone(), &journal),
+            progress: journal.status().pods,
+            cordoned_at: 0,
+            last_came: Instant::now(),
+            asked: None,
+            looked: Instant::now(),
+            journal,
+            term,
+            policy,
+        }
+    }
+
     async fn run(mut self) -> anyhow::Result<()> {
-        let mut ending = match self.cordon_first().await? {
-            Some(ending) => Some(ending),
-            None => {
-                self.sight.in_sync().await;
-                None
-            }
-        };
+        let mut ending = Box::pin(self.begin()).await?;
         while ending.is_none() {
             ending = self.next().await?;
         }
@@ -120,11 +128,11 @@ impl Drainer {
         let plan = self.sight.plan(&node, &self.policy, now);
         let step = self.step(&plan, now);
         self.sight.look_at_budgets_of(&step.progress);
-        let (outlook, wake) = (step.outlook, self.wake(&step, now));
+        let (outlook, wake) = (step.outlook, step.wake);
         self.take(step, now).await?;
         match self.ending(outlook).await? {
             Some(ending) => Ok(Some(ending)),
-            None => self.wait(wake).await,
+            None => self.wait(self.wake(outlook, wake, now)).await,
         }
     }
 
@@ -147,74 +155,11 @@ impl Drainer {
         Ok(None)
     }
 
-    /// Cordons the node before anything else, if that was not done. How the drain ends, if it can't be.
-    async fn cordon_first(&mut self) -> anyhow::Result<Option<Ending>> {
-        let cordoned = match self.journal.cordon().state {
-            CordonState::None => self.cordon("").await,
-            _ => self.cordoner.require_right().await,
-        };
-        match cordoned {
-            Ok(()) => Ok(None),
-            Err(error) => Ending::not_cordoned(&error).map(Some).ok_or(error),
-        }
-    }
-
-    /// Cordons the node; again, if this manager has made it schedulable.
-    async fn cordon(&mut self, lifted_by: &str) -> anyhow::Result<()> {
-        let cordoned = self.cordoner.cordon().await?;
-        self.cordoned_at = cordoned.version;
-        let manager = if cordoned.manager.is_empty() { lifted_by } else { &cordoned.manager };
-        let mut after = self.journal.status();
-        after.set_cordon(cordoned.state, manager, Timestamp::now());
-        self.journal.write(after).await
-    }
-
-    /// Sees whether the node is still cordoned, and does what the policy says if it is not. How the drain ends, if it does.
-    async fn guard_cordon(&mut self, node: &NodeView) -> anyhow::Result<Option<Ending>> {
-        let cordon = self.journal.cordon();
-        let was_lifted = cordon.state == CordonState::Lifted;
-        if node.version() < self.cordoned_at || self.journal.cancel().is_some() {
-            return Ok(None);
-        }
-        if is_cordoned(node.object()) {
-            return if was_lifted { self.cordoned_again("").await } else { Ok(None) };
-        }
-        let manager = match was_lifted {
-            true => cordon.manager,
-            false => match self.cordoner.lifted().await? {
-                Some(manager) => manager,
-                None => return Ok(None),
-            },
-        };
-        let mut after = self.journal.status();
-        after.set_cordon(CordonState::Lifted, &manager, Timestamp::now());
-        self.journal.write(after).await?;
-        match self.policy.on_uncordon {
-            OnUncordon::CordonAgain => self.cordoned_again(&manager).await,
-            OnUncordon::Pause if was_lifted => Ok(None),
-            OnUncordon::Pause => {
-                unless_for_good(self.cordoner.tidy().await)?;
-                Ok(None)
-            }
-            OnUncordon::Cancel => Ok(Some(Ending::uncordoned(&manager))),
-        }
-    }
-
-    /// Adds the drain's claim to a node that is cordoned again, or is to be. How the drain ends, if it can't be.
-    async fn cordoned_again(&mut self, lifted_by: &str) -> anyhow::Result<Option<Ending>> {
-        match self.cordon(lifted_by).await {
-            Ok(()) => Ok(None),
-            Err(error) => Ending::not_cordoned(&error).map(Some).ok_or(error),
-        }
-    }
-
     fn is_lifted(&self) -> bool {
         self.journal.cordon().state == CordonState::Lifted
     }
 
     fn step(&self, plan: &DrainPlan, now: Timestamp) -> Step {
-        let start = self.journal.status().start_time;
-        let deadline = self.policy.deadline.and_then(|deadline| start?.checked_add(deadline).ok());
         Situation {
             plan,
             policy: &self.policy,
@@ -222,21 +167,33 @@ impl Drainer {
             progress: &self.progress,
             in_flight: self.removals.in_flight(),
             room: self.removals.room(),
-            deadline,
+            deadline: self.deadline(),
             is_held: self.journal.cancel().is_some() || self.is_lifted() || !self.term.is_valid(),
             now,
         }
         .step()
     }
 
-    /// When to take the next step at the latest.
-    fn wake(&self, step: &Step, now: Timestamp) -> Instant {
-        let in_time = step.wake.and_then(|wake| Duration::try_from(wake.duration_since(now)).ok());
+    /// When the drain must be over, if it must.
+    fn deadline(&self) -> Option<Timestamp> {
+        let start = self.journal.status().start_time;
+        self.policy.deadline.and_then(|deadline| start?.checked_add(deadline).ok())
+    }
+
+    /// When to take the next step at the latest, if the last one wants it taken then.
+    fn wake(&self, outlook: Outlook, wake: Option<Timestamp>, now: Timestamp) -> Instant {
+        let in_time = wake.and_then(|wake| Duration::try_from(wake.duration_since(now)).ok());
         let by_step = Instant::now() + in_time.unwrap_or(LOOK).min(LOOK);
-        match step.outlook {
-            Outlook::Empty => by_step.min(self.last_came + NONE_CAME_FOR),
+        match outlook {
+            Outlook::Empty if !self.is_lifted() => by_step.min(self.quiet()),
             _ => by_step,
         }
+    }
+
+    /// When no pod has come for long enough, and it may be asked whether all were seen.
+    fn quiet(&self) -> Instant {
+        let quiet = self.last_came + NONE_CAME_FOR;
+        self.asked.map_or(quiet, |asked| quiet.max(asked + ASK_AGAIN))
     }
 
     /// Writes down where the pods are and which are to be removed, and then removes those.
@@ -260,8 +217,11 @@ impl Drainer {
             self.progress.clone_from(&after.pods);
             self.journal.write(after).await?;
         }
-        for order in removals {
-            self.removals.send(order);
+        // Whoever has cancelled it by now may know that it is written down: nothing is begun after that. What was just written
+        // of these pods is mended by the next step, or the next server.
+        self.journal.look()?;
+        if self.journal.cancel().is_none() {
+            removals.into_iter().for_each(|order| self.removals.send(order));
         }
         Ok(())
     }
@@ -278,29 +238,38 @@ impl Drainer {
         }
     }
 
-    /// How the drain ends, if it does now.
+    /// How the drain ends, if it does now. One that was cancelled does as soon as nothing is on its way any more, and a node that
+    /// somebody has made schedulable is not drained: pods may come again.
     async fn ending(&mut self, outlook: Outlook) -> anyhow::Result<Option<Ending>> {
+        if let Some(cancel) = self.journal.cancel() {
+            return Ok(self.removals.in_flight().is_empty().then(|| Ending::cancelled(cancel)));
+        }
+        let is_drained = outlook == Outlook::Empty && !self.is_lifted() && Instant::now() >= self.quiet();
+        if is_drained && self.is_all_seen().await? {
+            return Ok(Some(Ending::succeeded()));
+        }
+        if outlook == Outlook::Empty && self.is_lifted() && self.is_late() {
+            return Ok(Some(Ending::late_while("the node was schedulable")));
+        }
         let left = self.progress.iter().filter(|pod| !pod.state.is_done()).count();
-        let is_quiet = self.last_came.elapsed() >= NONE_CAME_FOR;
-        Ok(match outlook {
-            Outlook::Empty if is_quiet && self.is_all_seen().await? => Some(Ending::succeeded()),
-            Outlook::Late => Some(Ending::late(left)),
-            _ => {
-                let cancel = self.journal.cancel().filter(|_| self.removals.in_flight().is_empty());
-                cancel.map(Ending::cancelled)
-            }
-        })
+        Ok((outlook == Outlook::Late).then(|| Ending::late(left)))
     }
 
-    /// Whether the node has no pod that has not been seen: a watch may be behind, and what it has not brought is not waited for.
-    async fn is_all_seen(&self) -> anyhow::Result<bool> {
-        let there = patiently(&self.term, |deadline| self.sight.pods_now(deadline)).await?;
+    /// Whether the node has no pod that has not been seen, if anybody still wants to know: a watch may be behind, and what it has not brought is not waited for.
+    async fn is_all_seen(&mut self) -> anyhow::Result<bool> {
+        self.asked = Some(Instant::now());
+        let (is_wanted, read) = (|| !self.journal.is_cancelled(), |deadline| self.sight.pods_now(deadline));
+        let there = match patiently_while(&is_wanted, &self.term, read).await {
+            Err(error) if error.is::<Unwanted>() => return Ok(false),
+            there => there?,
+        };
         Ok(there.iter().all(|uid| self.progress.iter().any(|known| known.pod.uid == *uid)))
     }
 
     /// Ends it, once the claim on the cordon is taken back, if somebody has asked for that.
     async fn finish(mut self, ending: Ending) -> anyhow::Result<()> {
-        let is_to_release = self.journal.cancel().is_some_and(|cancel| cancel.release_cordon) && ending.is_cancelled();
+        let is_asked = self.journal.cancel().is_some_and(|cancel| cancel.release_cordon);
+        let is_to_release = is_asked && !ending.is_success() && self.journal.cordon().state != CordonState::None;
         let is_released = is_to_release && unless_for_good(self.cordoner.release().await)?.unwrap_or(false);
         if is_released && self.journal.cordon().state == CordonState::Own {
             let mut after = self.journal.status();

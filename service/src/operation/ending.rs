@@ -34,6 +34,11 @@ impl Ending {
         Self::failed(4, "DEADLINE_EXCEEDED", format!("the deadline has passed, and {left} pods are left"))
     }
 
+    /// The deadline has passed before it was known what is left.
+    pub fn late_while(meanwhile: &str) -> Self {
+        Self::failed(4, "DEADLINE_EXCEEDED", format!("the deadline has passed while {meanwhile}"))
+    }
+
     /// The node is gone.
     pub fn node_gone() -> Self {
         Self::failed(5, "NODE_NOT_FOUND", "the node is gone, or another has its name".to_owned())
@@ -56,9 +61,9 @@ impl Ending {
         Some(Self::failed(code, error.reason(), format!("the node can't be cordoned: {error}")))
     }
 
-    /// Whether it ends because somebody wants it to.
-    pub fn is_cancelled(&self) -> bool {
-        self.state == State::Cancelled
+    /// Whether the drain has reached its end.
+    pub fn is_success(&self) -> bool {
+        self.state == State::Succeeded
     }
 
     fn failed(code: i32, reason: &'static str, message: String) -> Self {

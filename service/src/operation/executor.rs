@@ -43,21 +43,29 @@ impl Executor {
         let mut elector = self.cluster.elector(LEASE, &self.who, self.timing);
         while let Some(leadership) = stop.run_until_cancelled(elector.acquire()).await {
             let term = leadership.term().clone();
-            let is_stopped = stop.run_until_cancelled(self.lead(&term, elector.holder())).await.is_none();
-            if is_stopped {
-                leadership.release().await;
+            match stop.run_until_cancelled(self.lead(&term, elector.holder())).await {
+                Some(End::Lost) => {}
+                Some(End::Behind { epoch }) => {
+                    tracing::warn!(epoch, "operations were carried out in a later term: the lease was made anew");
+                    elector.pass_over(epoch);
+                    leadership.release().await;
+                }
+                None => leadership.release().await,
             }
         }
         self.trails.told().await;
     }
 
     /// Carries operations out until the term is over. When it returns or is dropped, all that it has begun has ended.
-    async fn lead(&self, term: &Term, holder: &str) {
+    async fn lead(&self, term: &Term, holder: &str) -> End {
         let mut operations = self.cluster.operations().view();
         let mut running = Running::default();
         let mut forgetting = Box::pin(forget::keep_forgetting(self.cluster.operations().clone(), operations.clone()));
         loop {
             let known = operations.all();
+            if let Some(epoch) = highest_epoch(&known).filter(|epoch| *epoch > term.epoch()) {
+                return End::Behind { epoch };
+            }
             running.forget_ended(&known);
             for operation in queue::next(&known, &running.names) {
                 let name = operation.name_any();
@@ -66,13 +74,28 @@ impl Executor {
                     .begin(name.clone(), carry_out(cluster, self.trails.clone(), name, view, term, holder.to_owned()));
             }
             tokio::select! {
-                () = term.lost() => return,
+                () = term.lost() => return End::Lost,
                 () = operations.changed() => {}
                 () = running.one_ended() => {}
                 () = &mut forgetting => {}
             }
         }
     }
+}
+
+/// Why a server carries no operations out any more.
+enum End {
+    /// Its term is over.
+    Lost,
+    /// Operations were carried out in a term of this epoch, which is a later one.
+    Behind { epoch: u32 },
+}
+
+/// The highest epoch of the terms in which open operations were carried out. What can be no epoch of a lease is none.
+fn highest_epoch(known: &[Arc<NodeOperation>]) -> Option<u32> {
+    let open = known.iter().filter(|one| !queue::has_ended(one));
+    let terms = open.filter_map(|one| i32::try_from(one.status.as_ref()?.term).ok());
+    terms.filter_map(|term| u32::try_from(term).ok()).max()
 }
 
 /// The operations that are being carried out here.
@@ -136,6 +159,7 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::testing::Apiserver;
     use crate::operation::{OperationSpec, OperationStatus, State};
 
     fn operation(state: State) -> Arc<NodeOperation> {
@@ -145,6 +169,22 @@ mod tests {
 
     fn next(known: &[Arc<NodeOperation>], running: &Running) -> usize {
         queue::next(known, &running.names).len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_goes_on_though_the_lease_was_made_anew() {
+        let apiserver = Apiserver::new();
+        // Its policy can't be read: whoever carries it out ends it at once.
+        apiserver.change(|operation| {
+            operation.status = Some(OperationStatus { state: State::Running, term: 7, ..OperationStatus::default() });
+        });
+        let (cluster, stop) = (apiserver.cluster(), CancellationToken::new());
+        let executor = Executor::new(cluster, Auditor::nowhere(), "test".to_owned(), LeaseTiming::default());
+        let executor = tokio::spawn(executor.run(stop.clone()));
+        let status = apiserver.until(|status| status.state.is_final()).await;
+        assert_eq!((status.state, status.term), (State::Failed, 8));
+        stop.cancel();
+        executor.await.unwrap();
     }
 
     #[tokio::test]

@@ -136,6 +136,11 @@ impl Journal {
         self.seen.as_ref().and_then(Option::as_ref).or(self.operation.spec.cancel.as_ref())
     }
 
+    /// Whether somebody has asked for its end by now, whether that was looked at or not.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel().is_some() || self.in_view().flatten().is_some()
+    }
+
     /// Waits until there is something new to see. How far it has come is none.
     pub async fn changed(&mut self) {
         while self.in_view() == self.seen {
@@ -227,16 +232,40 @@ impl Journal {
 #[error("another server carries it out by now")]
 pub(super) struct Overtaken;
 
+/// Nobody wants it done any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the drain is to end before that")]
+pub(super) struct Unwanted;
+
+/// Says whether something that does not succeed at once is to be tried again.
+pub(super) type IsWanted<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Calls Kubernetes until it answers, for as long as the term lasts.
 ///
 /// # Errors
 /// The term is over, or what does not pass with time.
-pub(super) async fn patiently<T, F>(term: &Term, mut call: impl FnMut(Instant) -> F) -> anyhow::Result<T>
+pub(super) async fn patiently<T, F>(term: &Term, call: impl FnMut(Instant) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    patiently_while(&|| true, term, call).await
+}
+
+/// The same, for as long as it is wanted: that is asked before each call.
+///
+/// # Errors
+/// As for [`patiently`]; that it is [`Unwanted`].
+pub(super) async fn patiently_while<T, F>(
+    is_wanted: IsWanted<'_>,
+    term: &Term,
+    mut call: impl FnMut(Instant) -> F,
+) -> anyhow::Result<T>
 where
     F: Future<Output = Result<T, Error>>,
 {
     let mut pauses = pauses();
     loop {
+        anyhow::ensure!(is_wanted(), Unwanted);
         match call(deadline(term)?).await {
             Err(error) if passes(&error) => pause(term, &mut pauses, &error).await,
             answer => return Ok(answer?),

@@ -19,6 +19,8 @@ mod record;
 mod removals;
 mod sight;
 mod status;
+#[cfg(test)]
+mod testing;
 mod trail;
 
 pub use executor::Executor;

@@ -55,6 +55,11 @@ impl Candidate {
         }
     }
 
+    /// Uses no epoch up to this one, which somebody has seen elsewhere than in the lease.
+    pub fn pass_over(&mut self, epoch: u32) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
     /// The epoch is used up, whatever becomes of it.
     fn take(&mut self) -> Decision {
         self.epoch = self.epoch.saturating_add(1);
@@ -141,6 +146,13 @@ mod tests {
         candidate.observe(Some(&lease), start);
         assert_eq!(candidate.observe(Some(&lease), at(start, 59)), Decision::Wait);
         assert_eq!(candidate.observe(Some(&lease), at(start, 60)), Decision::Take { epoch: 2 });
+    }
+
+    #[test]
+    fn an_epoch_that_was_seen_elsewhere_is_not_used() {
+        let mut candidate = candidate();
+        candidate.pass_over(7);
+        assert_eq!(candidate.observe(Some(&held("", 1, 0)), Instant::now()), Decision::Take { epoch: 8 });
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! it has not changed for as long as its holder claimed it. Beyond client-go it promises:
 //!
 //! - every term has an epoch of its own, greater than all before it, also if the same server holds the lease again. Only
-//!   a server that has just started can't know what epochs there were in a lease that was deleted before,
+//!   a server that has just started can't know what epochs there were in a lease that was deleted before: whoever keeps
+//!   epochs elsewhere tells it (`pass_over`),
 //! - a term is valid only until a deadline that is counted from the moment at which the last renewal was *sent*, well before
 //!   anybody else may take the lease. It is checked against the monotonic clock, so a process that was stopped for a while
 //!   finds its term over as soon as it runs again,
@@ -90,6 +91,11 @@ impl Elector {
     /// The name by which the lease knows this one.
     pub fn holder(&self) -> &str {
         self.record.holder()
+    }
+
+    /// Lets the next terms have epochs beyond this one, which was found in what was written in an earlier term.
+    pub fn pass_over(&mut self, epoch: u32) {
+        self.candidate.pass_over(epoch);
     }
 
     /// Waits until this one holds the lease, however long that takes. An earlier term of it is over then. It must be called
