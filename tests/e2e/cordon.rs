@@ -129,10 +129,14 @@ async fn an_absent_node_is_not_found() {
 async fn an_outdated_etag_is_refused_and_told_from_the_current_one() {
     let node = world().await.node("cordon").await;
     let mut client = world().await.client().await;
-    let request = GetNodeRequest { name: format!("nodes/{node}"), ..Default::default() };
-    let etag = client.get_node(request).await.unwrap().into_inner().etag;
-
-    client.cordon_node(CordonNodeRequest { etag: etag.clone(), ..cordon(&node) }).await.unwrap();
+    // Kubernetes' controllers may still be changing a new node.
+    let etag = eventually("the node is cordoned at the etag that was read", async || {
+        let request = GetNodeRequest { name: format!("nodes/{node}"), ..Default::default() };
+        let etag = client.get_node(request).await.unwrap().into_inner().etag;
+        let request = CordonNodeRequest { etag: etag.clone(), ..cordon(&node) };
+        client.cordon_node(request).await.is_ok().then_some(etag)
+    })
+    .await;
     let result = client.uncordon_node(UncordonNodeRequest { etag: etag.clone(), ..uncordon(&node) }).await;
     let status = assert_error(result, Code::Aborted, "ETAG_MISMATCH");
     let metadata = status.get_details_error_info().unwrap().metadata;

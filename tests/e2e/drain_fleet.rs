@@ -71,5 +71,8 @@ async fn fifty_nodes_that_are_drained_at_once_lose_no_pod_and_violate_no_budget(
     let removed: Vec<&str> = asked.iter().filter(|it| it.is_removal() && it.is_done()).map(|it| &*it.uid).collect();
     let distinct: BTreeSet<&str> = removed.iter().copied().collect();
     assert_eq!(removed.len(), distinct.len(), "a pod was removed twice");
-    assert!(leaving.iter().all(|uid| distinct.contains(&**uid)), "a pod was on a node that was not drained");
+    // Of a removal whose answer was lost it is not known whether it was carried out: it was asked for.
+    let asked_for: BTreeSet<&str> = asked.iter().filter(|it| it.is_removal()).map(|it| &*it.uid).collect();
+    let others: Vec<&String> = leaving.iter().filter(|uid| !asked_for.contains(&***uid)).collect();
+    assert!(others.is_empty(), "pods that nodeward was to remove went without it: {others:?}");
 }
