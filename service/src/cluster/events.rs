@@ -7,13 +7,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::fault;
+use super::fault::{self, within};
 use crate::error::Error;
 
 /// Where events about what has no namespace are: Kubernetes accepts no other.
 const NAMESPACE: &str = "default";
+
+/// What takes too long if an event does.
+const WRITING: &str = "writing an event";
 
 /// Who writes them.
 const CONTROLLER: &str = "nodeward.dev/nodeward";
@@ -64,7 +67,7 @@ impl NodeEvents {
     pub async fn write(&self, event: &NodeEvent, deadline: Instant) -> Result<String, Error> {
         let event = event.to_kubernetes(Timestamp::now());
         let params = PostParams::default();
-        within(deadline, self.api.create(&params, &event)).await?;
+        within(deadline, WRITING, self.api.create(&params, &event)).await?.map_err(fault::from_kube)?;
         Ok(event.metadata.name.unwrap_or_default())
     }
 
@@ -75,7 +78,7 @@ impl NodeEvents {
     pub async fn repeat(&self, name: &str, count: i32, deadline: Instant) -> Result<(), Error> {
         let series = EventSeries { count, last_observed_time: MicroTime(Timestamp::now()) };
         let (params, patch) = (PatchParams::default(), Patch::Merge(json!({ "series": series })));
-        within(deadline, self.api.patch(name, &params, &patch)).await.map(drop)
+        within(deadline, WRITING, self.api.patch(name, &params, &patch)).await?.map(drop).map_err(fault::from_kube)
     }
 }
 
@@ -107,11 +110,6 @@ impl NodeEvent {
             ..Event::default()
         }
     }
-}
-
-async fn within<T>(deadline: Instant, call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    let written = timeout_at(deadline, call).await;
-    written.map_err(|_| Error::DeadlineExceeded { stage: "writing an event" })?.map_err(fault::from_kube)
 }
 
 /// The beginning of a text.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::core::Status;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
 use crate::node::{Violation, Violations};
@@ -25,6 +26,23 @@ pub(super) fn from_kube(error: kube::Error) -> Error {
         kube::Error::BuildRequest(error) => Error::Internal { detail: error.to_string() },
         other => Error::Unreachable { detail: root_cause(&other) },
     }
+}
+
+/// The same of a call in the server's own name: that it is denied is nothing that callers can do anything about.
+pub(super) fn of_the_server(error: kube::Error) -> Error {
+    match from_kube(error) {
+        Error::Denied { message } => Error::Internal { detail: message },
+        other => other,
+    }
+}
+
+/// Waits for a call no longer than until its deadline.
+pub(super) async fn within<T>(
+    deadline: Instant,
+    stage: &'static str,
+    call: impl Future<Output = T>,
+) -> Result<T, Error> {
+    timeout_at(deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })
 }
 
 /// What a failed call about this node means.

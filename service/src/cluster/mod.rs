@@ -26,9 +26,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::ListParams;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::fault::within;
 use self::write_as::Impersonation;
 use crate::error::Error;
 
@@ -155,17 +156,14 @@ impl Cluster {
 
     /// The node in Kubernetes, now.
     pub async fn get(&self, name: &str, deadline: Instant) -> Result<Node, Error> {
-        let read = timeout_at(deadline, self.nodes.get(name)).await;
-        read.map_err(|_| Error::DeadlineExceeded { stage: "reading the node" })?
-            .map_err(|error| fault::about_node(error, name))
+        let read = within(deadline, "reading the node", self.nodes.get(name)).await?;
+        read.map_err(|error| fault::about_node(error, name))
     }
 
     /// All nodes in Kubernetes, now, in the order of their names.
     pub async fn list(&self, deadline: Instant) -> Result<Vec<Node>, Error> {
-        let read = timeout_at(deadline, self.nodes.list(&ListParams::default())).await;
-        let list =
-            read.map_err(|_| Error::DeadlineExceeded { stage: "listing the nodes" })?.map_err(fault::from_kube)?;
-        let mut nodes = list.items;
+        let read = within(deadline, "listing the nodes", self.nodes.list(&ListParams::default())).await?;
+        let mut nodes = read.map_err(fault::from_kube)?.items;
         nodes.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         Ok(nodes)
     }

@@ -21,7 +21,8 @@ use tokio::time::{Instant, sleep};
 
 use super::Operations;
 use super::fault;
-use super::operations::{own_fault, within};
+use super::fault::within;
+use super::operations::own_fault;
 use crate::error::Error;
 use crate::operation::{NodeIdentity, NodeOperation};
 

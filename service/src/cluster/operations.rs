@@ -4,9 +4,9 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::fault;
+use super::fault::{self, within};
 use super::feed::Whole;
 use super::node_lock::NodeLocks;
 use super::observe::{Shared, View};
@@ -112,19 +112,8 @@ fn is_missing(status: &Status, name: &str) -> bool {
 pub(super) fn own_fault(error: kube::Error) -> Error {
     match error {
         kube::Error::Api(status) if status.code == 404 => Error::OperationsUnavailable,
-        error => match fault::from_kube(error) {
-            Error::Denied { message } => Error::Internal { detail: message },
-            other => other,
-        },
+        error => fault::of_the_server(error),
     }
-}
-
-pub(super) async fn within<T>(
-    deadline: Instant,
-    stage: &'static str,
-    call: impl Future<Output = T>,
-) -> Result<T, Error> {
-    timeout_at(deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })
 }
 
 #[cfg(test)]

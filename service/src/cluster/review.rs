@@ -7,9 +7,9 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::fault;
+use super::fault::{self, within};
 use crate::caller::{Permission, Principal};
 use crate::error::Error;
 
@@ -86,12 +86,8 @@ async fn answered<T>(
     stage: &'static str,
     deadline: Instant,
 ) -> Result<T, Error> {
-    let answer = timeout_at(deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })?;
-    answer.map_err(|error| match fault::from_kube(error) {
-        // It is the server, not the caller, that may not ask.
-        Error::Denied { message } => Error::Internal { detail: message },
-        other => other,
-    })
+    // It is the server, not the caller, that may not ask.
+    within(deadline, stage, call).await?.map_err(fault::of_the_server)
 }
 
 /// The groups that Kubernetes' authenticators add themselves are part of the question too.

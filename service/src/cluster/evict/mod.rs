@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use self::attempt::Attempt;
 use super::Reviews;
-use super::fault;
+use super::fault::{self, within};
 use super::lease::Term;
 use super::write_as::Impersonation;
 use crate::caller::Caller;
@@ -99,8 +99,7 @@ impl Remover {
 
     /// The pod that has this name now, if there is one, for those who don't know what came of its removal.
     pub async fn find(&self, namespace: &str, name: &str, deadline: Instant) -> Result<Option<Pod>, Error> {
-        let found = timeout_at(deadline, self.pods(namespace).get_opt(name)).await;
-        let found = found.map_err(|_| Error::DeadlineExceeded { stage: "looking for a pod" })?;
+        let found = within(deadline, "looking for a pod", self.pods(namespace).get_opt(name)).await?;
         found.map_err(fault::from_kube)
     }
 

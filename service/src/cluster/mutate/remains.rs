@@ -1,13 +1,13 @@
 //! What a change has left in the cluster, for those who don't know what came of it.
 
 use k8s_openapi::api::core::v1::Node;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Mutator;
 use super::entry::{Entry, Target};
 use super::record::{self, Remembers};
-use crate::cluster::fault;
+use crate::cluster::fault::{self, within};
 use crate::error::Error;
 
 /// What can be seen in the cluster now.
@@ -42,8 +42,7 @@ impl Mutator {
             };
             Ok(Remains { node, noted })
         };
-        let late = |_| Error::DeadlineExceeded { stage: "looking for what a change has left" };
-        timeout_at(deadline, look).await.map_err(late)?
+        within(deadline, "looking for what a change has left", look).await?
     }
 }
 

@@ -4,10 +4,10 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Observer, metadata, pods_on, whole};
-use crate::cluster::fault;
+use crate::cluster::fault::{self, within};
 use crate::cluster::feed::{Source, list};
 use crate::error::Error;
 
@@ -34,13 +34,13 @@ impl Observer {
     /// Reads the cluster as it is now. What drains do not read of its objects is left out.
     pub async fn read(&self, deadline: Instant) -> Result<ClusterState, Error> {
         let read = Box::pin(self.read_all());
-        timeout_at(deadline, read).await.map_err(|_| Error::DeadlineExceeded { stage: "reading the cluster" })?
+        within(deadline, "reading the cluster", read).await?
     }
 
     /// Reads the pods of a node as they are now.
     pub async fn read_pods_on(&self, node: &str, deadline: Instant) -> Result<Vec<Pod>, Error> {
         let read = Box::pin(all(pods_on(&self.client, node)));
-        timeout_at(deadline, read).await.map_err(|_| Error::DeadlineExceeded { stage: "reading the node's pods" })?
+        within(deadline, "reading the node's pods", read).await?
     }
 
     async fn read_all(&self) -> Result<ClusterState, Error> {
@@ -73,10 +73,8 @@ fn has_expired(error: &anyhow::Error) -> bool {
 }
 
 fn read_failed(error: anyhow::Error) -> Error {
-    match error.downcast().map(fault::from_kube) {
-        // It is the server, not the caller, that may not read.
-        Ok(Error::Denied { message }) => Error::Internal { detail: message },
-        Ok(other) => other,
+    match error.downcast().map(fault::of_the_server) {
+        Ok(fault) => fault,
         Err(error) => Error::Unreachable { detail: error.to_string() },
     }
 }
