@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
-use kube::Api;
-use kube::api::ObjectMeta;
+use kube::{Api, ResourceExt as _};
 use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WriteAs};
-use nodeward_server::drain::{DrainPolicy, PodState, UnmanagedPods};
-use nodeward_server::operation::{
-    Drain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
-};
+use nodeward_server::drain::{DrainPolicy, PodState};
+use nodeward_server::operation::{OperationStatus, Requester, State};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use crate::support::operations::{any_pod, operation, to_drain};
 use crate::support::workload::Workload;
 use crate::support::{eventually, world};
 
@@ -39,17 +36,9 @@ pub async fn drain(cluster: &Cluster, node: &str, policy: DrainPolicy) -> String
 pub async fn drain_for(cluster: &Cluster, node: &str, policy: DrainPolicy, requester: Requester) -> String {
     let nodes: Api<Node> = world().await.kubernetes().await;
     let uid = nodes.get(node).await.unwrap().metadata.uid.unwrap();
-    let spec = OperationSpec {
-        node: NodeIdentity { name: node.to_owned(), uid },
-        drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
-        requester,
-        ..OperationSpec::default()
-    };
-    let name = Uuid::new_v4().to_string();
-    let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-    let operation = NodeOperation { metadata, spec, status: None };
+    let operation = operation(to_drain(node, &uid, &policy, requester));
     cluster.operations().create(&operation, deadline()).await.unwrap();
-    name
+    operation.name_any()
 }
 
 pub fn deadline() -> Instant {
@@ -73,11 +62,6 @@ pub async fn once(
 /// Its status, once it has ended.
 pub async fn ended(cluster: &Cluster, name: &str) -> OperationStatus {
     once("the drain has ended", cluster, name, |status| status.state.is_final()).await
-}
-
-/// Pods without a controller are all that tests make.
-pub fn any_pod() -> DrainPolicy {
-    DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

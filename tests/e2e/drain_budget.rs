@@ -6,7 +6,8 @@ use nodeward_server::drain::{Blocker, PodProgress, PodState};
 use nodeward_server::operation::{OperationStatus, State};
 use tokio::time::Instant;
 
-use crate::drain::{any_pod, cluster, drain, ended, once};
+use crate::drain::{cluster, drain, ended, once};
+use crate::support::operations::any_pod;
 use crate::support::workload::Workload;
 use crate::support::world;
 

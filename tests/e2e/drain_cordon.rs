@@ -4,7 +4,8 @@ use nodeward_server::cluster::Cluster;
 use nodeward_server::drain::{DrainPolicy, OnUncordon, PodState};
 use nodeward_server::operation::{Cancel, CordonState, OperationStatus, Requester, State};
 
-use crate::drain::{any_pod, cluster, deadline, drain, drain_for, ended, once};
+use crate::drain::{cluster, deadline, drain, drain_for, ended, once};
+use crate::support::operations::any_pod;
 use crate::support::workload::Workload;
 use crate::support::{eventually, world};
 

@@ -20,7 +20,8 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use crate::support::drains::{drain, drains, drains_of, ended, lease_of, metadata, operations_of, plan, stored};
+use crate::support::drains::{drain, drains, drains_of, ended, lease_of, metadata, operations_of, plan};
+use crate::support::operations::resources;
 use crate::support::records::records;
 use crate::support::workload::Workload;
 use crate::support::{assert_error, assert_violation, eventually, start_server, world};
@@ -159,7 +160,7 @@ async fn a_node_can_be_drained_again_when_its_drain_has_ended_whether_or_not_it_
     assert_ne!(second.name, first.name);
     ended(&second).await;
     let name = second.name.trim_start_matches("operations/");
-    stored().await.delete(name, &DeleteParams::default()).await.unwrap();
+    resources().await.delete(name, &DeleteParams::default()).await.unwrap();
     let asked = Instant::now();
     ended(&begun(drain(&node)).await).await;
     assert!(asked.elapsed() < Duration::from_secs(60));

@@ -11,8 +11,9 @@ use nodeward_sandbox::{ClientCertificate, Subject, User};
 use serde_json::{Value, from_value, json};
 use tonic::{Code, Status};
 
-use crate::support::drains::{any_pod, drain, ended, operations_of, plan, stored};
+use crate::support::drains::{any_pod, drain, ended, operations_of, plan};
 use crate::support::guarded::guarded;
+use crate::support::operations::resources;
 use crate::support::somebody::Somebody;
 use crate::support::workload::Workload;
 use crate::support::{assert_error, eventually, unique, world};
@@ -89,7 +90,7 @@ async fn an_operator_plans_and_drains_and_a_viewer_does_neither() {
     let operation = asks(&operator, drain(&node)).await.unwrap();
     ended(&operation).await;
     assert!(workload.pods().list(&Default::default()).await.unwrap().items.is_empty());
-    let stored = stored().await.get(operation.name.trim_start_matches("operations/")).await.unwrap();
+    let stored = resources().await.get(operation.name.trim_start_matches("operations/")).await.unwrap();
     assert_eq!(stored.spec.requester.username, "operator");
     assert!(stored.spec.requester.groups.iter().any(|group| group == User::Operator.group()));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::NodeCondition;
 use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::PostParams;
 use nodeward_api::v1::audit_outcome::Result as Outcome;
 use nodeward_api::v1::audit_pod::Removal;
 use nodeward_api::v1::audit_record::Stage;
@@ -12,14 +12,13 @@ use nodeward_api::v1::audit_service_client::AuditServiceClient;
 use nodeward_api::v1::{AuditRecord, AuditRecordFilter, ListAuditRecordsRequest};
 use nodeward_sandbox::User;
 use nodeward_server::drain::{BudgetOverride, DrainPolicy, UnmanagedPods};
-use nodeward_server::operation::{
-    Cancel, Drain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
-};
+use nodeward_server::operation::{Cancel, NodeOperation, OperationSpec, OperationStatus, State};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::apiserver_log::events;
+use crate::support::operations::{requester, to_drain};
 use crate::support::workload::Workload;
 use crate::support::{Span, eventually, world};
 
@@ -55,20 +54,12 @@ impl Story {
     async fn ask(&self, user: User, policy: DrainPolicy) {
         let policy = DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..policy };
         let spec = OperationSpec {
-            node: NodeIdentity { name: self.node.clone(), uid: self.node_uid.clone() },
-            drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
-            requester: Requester {
-                username: user.name().to_owned(),
-                groups: vec![user.group().to_owned()],
-                ..Requester::default()
-            },
             reason: "new disk".to_owned(),
             audit_id: self.audit_id.clone(),
             trace_parent: format!("00-{REQUEST_TRACE}-{REQUEST_SPAN}-01"),
-            ..OperationSpec::default()
+            ..to_drain(&self.node, &self.node_uid, &policy, requester(user))
         };
-        let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-        let operation = NodeOperation { metadata, spec, status: None };
+        let operation = NodeOperation::new(&self.name, spec);
         operations().await.create(&PostParams::default(), &operation).await.unwrap();
     }
 

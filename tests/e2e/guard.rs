@@ -12,13 +12,13 @@ use nodeward_sandbox::{Sandbox, SandboxOptions, Subject, User};
 use nodeward_server::cluster::ClusterOptions;
 use nodeward_server::drain::DrainPolicy;
 use nodeward_server::operation::{
-    Cancel, Drain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
+    Cancel, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
 };
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::support::guarded::options_in;
-use crate::support::{eventually, on_shared_runtime, start_operating_server, unique};
+use crate::support::{eventually, on_shared_runtime, operations, start_operating_server, unique};
 
 /// A sandbox in which operations are guarded.
 async fn sandbox() -> &'static Sandbox {
@@ -155,20 +155,11 @@ async fn the_server_carries_out_what_is_guarded() {
 
     let nodes: Api<Node> = Api::all(sandbox.client().await.unwrap());
     let node = nodes.get("worker-1").await.unwrap();
-    let requester = Requester {
-        username: User::Admin.name().to_owned(),
-        groups: vec![User::Admin.group().to_owned()],
-        ..Requester::default()
-    };
-    let spec = OperationSpec {
-        node: NodeIdentity { name: node.name_any(), uid: node.uid().unwrap() },
-        drain: Some(Drain { policy: serde_json::to_value(DrainPolicy::default()).unwrap() }),
-        requester,
-        ..OperationSpec::default()
-    };
-    let operation = NodeOperation { metadata: named(&unique("drain")), spec, status: None };
+    let policy = DrainPolicy::default();
+    let spec =
+        operations::to_drain(&node.name_any(), &node.uid().unwrap(), &policy, operations::requester(User::Admin));
     let servers = servers().await;
-    let name = servers.create(&PostParams::default(), &operation).await.unwrap().name_any();
+    let name = servers.create(&PostParams::default(), &operations::operation(spec)).await.unwrap().name_any();
     let status: OperationStatus = eventually("the drain has ended", async || {
         let status = servers.get(&name).await.unwrap().status.unwrap_or_default();
         status.state.is_final().then_some(status)

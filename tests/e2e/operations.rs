@@ -18,16 +18,12 @@ use tokio::time::Instant;
 use tonic::Code;
 use uuid::Uuid;
 
+use crate::support::draining::is_cordoned;
 use crate::support::operations::{
     Blocked, channel, drain, drain_as, ended, error, events, get, metadata, operations, resources,
 };
 use crate::support::records::records;
 use crate::support::{assert_error, assert_violation, eventually, unique, world};
-
-async fn is_cordoned(node: &str) -> bool {
-    let node = world().await.kubernetes().await.get(node).await.unwrap();
-    node.spec.unwrap().unschedulable == Some(true)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_is_shown_while_it_is_blocked_and_when_it_has_ended() {

@@ -4,7 +4,8 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, EvictParams, PostParams};
+use k8s_openapi::api::policy::v1::Eviction;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, from_value, json};
 
@@ -122,10 +123,13 @@ fn only(workload: &Workload) -> Value {
 
 /// Waits until the apiserver, which learns of it a moment later, lets nobody evict a pod.
 async fn eventually_not_evictable(workload: &Workload, pod: &Pod) {
-    let post_options = PostParams { dry_run: true, ..PostParams::default() };
-    let dry_run = EvictParams { post_options, ..EvictParams::default() };
+    let (name, dry_run) = (pod.name_any(), PostParams { dry_run: true, ..PostParams::default() });
+    let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+    let eviction = Eviction { metadata, ..Eviction::default() };
     eventually("nobody can evict it", async || {
-        workload.pods().evict(&pod.name_any(), &dry_run).await.is_err().then_some(())
+        let pods = workload.pods();
+        let answer = pods.create_subresource::<_, Value>("eviction", &name, &dry_run, &eviction).await;
+        answer.is_err().then_some(())
     })
     .await;
 }

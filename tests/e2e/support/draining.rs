@@ -3,23 +3,23 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use nodeward_server::cluster::observe::View;
 use nodeward_server::cluster::{Cluster, ClusterOptions, Connection, WriteAs};
-use nodeward_server::drain::{Blocker, DrainPolicy, PodProgress, PodState, UnmanagedPods};
-use nodeward_server::operation::{
-    Cancel, Drain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester, State,
-};
+use nodeward_server::drain::{Blocker, DrainPolicy, PodProgress, PodState};
+use nodeward_server::operation::{Cancel, NodeOperation, OperationStatus, Requester, State};
 use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::nodes::set_label;
+use super::operations::{operation, resources, to_drain};
 use super::workload::Workload;
 use super::world::on_shared_runtime;
 use super::{eventually, world};
+
+pub use super::operations::any_pod;
 
 /// The longest that a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,16 +42,6 @@ async fn operations() -> &'static View<NodeOperation> {
         .await
     };
     OPERATIONS.get_or_init(open).await
-}
-
-/// The same, for who writes them.
-async fn records() -> Api<NodeOperation> {
-    Api::all(world().await.sandbox.client().await.unwrap())
-}
-
-/// A policy that removes pods without a controller too, since they are the simplest to make.
-pub fn any_pod() -> DrainPolicy {
-    DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() }
 }
 
 /// A new node on which no pod is.
@@ -85,17 +75,9 @@ impl Draining {
     pub async fn begin(node: &str, policy: DrainPolicy) -> Self {
         let nodes = world().await.kubernetes().await;
         let uid = nodes.get(node).await.unwrap().metadata.uid.unwrap();
-        let spec = OperationSpec {
-            node: NodeIdentity { name: node.to_owned(), uid },
-            drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
-            requester: Requester::default(),
-            ..OperationSpec::default()
-        };
-        let name = Uuid::new_v4().to_string();
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let operation = NodeOperation { metadata, spec, status: None };
-        records().await.create(&PostParams::default(), &operation).await.unwrap();
-        Self { name }
+        let operation = operation(to_drain(node, &uid, &policy, Requester::default()));
+        resources().await.create(&PostParams::default(), &operation).await.unwrap();
+        Self { name: operation.name_any() }
     }
 
     /// How far it has come, as is known here.
@@ -153,7 +135,7 @@ impl Draining {
     pub async fn cancel(&self) -> OperationStatus {
         let cancel = Cancel { username: "somebody".to_owned(), ..Cancel::default() };
         let patch = Patch::Merge(json!({ "spec": { "cancel": cancel } }));
-        records().await.patch(&self.name, &PatchParams::default(), &patch).await.unwrap();
+        resources().await.patch(&self.name, &PatchParams::default(), &patch).await.unwrap();
         self.ended().await
     }
 }

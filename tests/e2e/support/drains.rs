@@ -13,6 +13,7 @@ use nodeward_server::operation::{NodeOperation, State};
 use prost::Message;
 use tonic::transport::{Channel, Endpoint};
 
+use super::operations::resources;
 use super::{eventually, world};
 
 pub type Drains = DrainServiceClient<Channel>;
@@ -51,20 +52,15 @@ pub fn metadata(operation: &Operation) -> DrainNodeMetadata {
     DrainNodeMetadata::decode(metadata.value.as_slice()).unwrap()
 }
 
-/// The operations as Kubernetes has them.
-pub async fn stored() -> Api<NodeOperation> {
-    Api::all(world().await.sandbox.client().await.unwrap())
-}
-
 /// The operations of a node, whatever has become of them.
 pub async fn operations_of(node: &str) -> Vec<NodeOperation> {
-    let all = stored().await.list(&ListParams::default()).await.unwrap().items;
+    let all = resources().await.list(&ListParams::default()).await.unwrap().items;
     all.into_iter().filter(|operation| operation.spec.node.name == node).collect()
 }
 
 /// Waits until an operation has ended: how.
 pub async fn ended(operation: &Operation) -> State {
-    let (operations, name) = (stored().await, operation.name.trim_start_matches("operations/"));
+    let (operations, name) = (resources().await, operation.name.trim_start_matches("operations/"));
     eventually("the operation has ended", async || {
         let state = operations.get(name).await.ok()?.status?.state;
         state.is_final().then_some(state)

@@ -1,13 +1,14 @@
 //! Operations: asking for them as a server would, and clients that look at them.
 
 use k8s_openapi::api::core::v1::Node;
-use kube::Api;
 use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use nodeward_api::google::longrunning::operation::Result as Ended;
 use nodeward_api::google::longrunning::operations_client::OperationsClient;
 use nodeward_api::google::longrunning::{GetOperationRequest, Operation, WaitOperationRequest};
 use nodeward_api::v1::operation_service_client::OperationServiceClient;
 use nodeward_api::v1::{DrainNodeMetadata, OperationState};
+use nodeward_sandbox::User;
 use nodeward_server::drain::{DrainPolicy, UnmanagedPods};
 use nodeward_server::operation::{Drain, NodeIdentity, NodeOperation, OperationSpec, Requester};
 use nodeward_server::server::Server;
@@ -26,23 +27,41 @@ pub async fn resources() -> Api<NodeOperation> {
     Api::all(world().await.sandbox.client().await.unwrap())
 }
 
+/// A policy that removes pods without a controller too, since they are the simplest to make.
+pub fn any_pod() -> DrainPolicy {
+    DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() }
+}
+
+/// That a node is to be drained.
+pub fn to_drain(node: &str, uid: &str, policy: &DrainPolicy, requester: Requester) -> OperationSpec {
+    let [name, uid] = [node, uid].map(str::to_owned);
+    OperationSpec {
+        node: NodeIdentity { name, uid },
+        drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
+        requester,
+        ..OperationSpec::default()
+    }
+}
+
+/// An operation under a name of its own.
+pub fn operation(spec: OperationSpec) -> NodeOperation {
+    NodeOperation::new(&Uuid::new_v4().to_string(), spec)
+}
+
+/// A user of the sandbox, who asks for an operation.
+pub fn requester(user: User) -> Requester {
+    let (username, groups) = (user.name().to_owned(), vec![user.group().to_owned()]);
+    Requester { username, groups, ..Requester::default() }
+}
+
 /// Asks for a drain of a node in somebody's name, without asking whether they may: its name, with `operations/`.
 pub async fn drain_as(node: &str, requester: Requester) -> String {
     let nodes: Api<Node> = world().await.kubernetes().await;
     let uid = nodes.get_opt(node).await.unwrap().and_then(|node| node.metadata.uid).unwrap_or_default();
-    // Pods without a controller are all that tests make.
-    let policy = DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() };
-    let spec = OperationSpec {
-        node: NodeIdentity { name: node.to_owned(), uid },
-        drain: Some(Drain { policy: serde_json::to_value(policy).unwrap() }),
-        requester,
-        reason: "new disk".to_owned(),
-        ..OperationSpec::default()
-    };
-    let name = Uuid::new_v4().to_string();
-    let operation = NodeOperation::new(&name, spec);
+    let spec = OperationSpec { reason: "new disk".to_owned(), ..to_drain(node, &uid, &any_pod(), requester) };
+    let operation = operation(spec);
     resources().await.create(&PostParams::default(), &operation).await.unwrap();
-    format!("operations/{name}")
+    format!("operations/{}", operation.name_any())
 }
 
 /// The same in the server's own name.

@@ -4,17 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use nodeward_sandbox::User;
-use nodeward_server::drain::{DrainPolicy, PodState, UnmanagedPods};
-use nodeward_server::operation::{
-    Drain as ToDrain, NodeIdentity, NodeOperation, OperationSpec, OperationStatus, Requester,
-};
+use nodeward_server::drain::PodState;
+use nodeward_server::operation::{NodeOperation, OperationStatus};
 use serde_json::{Value, from_value, json};
-use uuid::Uuid;
 
 use super::super::eventually;
+use super::super::operations::{any_pod, operation, requester, to_drain};
 use super::super::workload::Workload;
 use super::story::assert_coherent;
 use super::witness::is_healthy;
@@ -186,23 +184,10 @@ fn removed(asked: &[Asked]) -> BTreeSet<&str> {
 pub async fn drain(ground: &Ground, client: &Client, node: &str) -> Story {
     let uid = Api::<Node>::all(client.clone()).get(node).await.unwrap().uid().unwrap();
     // The mirror, the pod without a controller: somebody has said that they know of them.
-    let policy = DrainPolicy { unmanaged_pods: UnmanagedPods::Drain, ..DrainPolicy::default() };
-    let requester = Requester {
-        username: User::Operator.name().to_owned(),
-        groups: vec![User::Operator.group().to_owned()],
-        ..Requester::default()
-    };
-    let spec = OperationSpec {
-        node: NodeIdentity { name: node.to_owned(), uid },
-        drain: Some(ToDrain { policy: serde_json::to_value(policy).unwrap() }),
-        requester,
-        ..OperationSpec::default()
-    };
-    let metadata = ObjectMeta { name: Some(Uuid::new_v4().to_string()), ..ObjectMeta::default() };
+    let spec = to_drain(node, &uid, &any_pod(), requester(User::Operator));
     // Operations are written by nodeward alone.
     let operations: Api<NodeOperation> = Api::all(ground.sandbox.server_client().await.unwrap());
-    let operation = NodeOperation { metadata, spec, status: None };
-    let created = operations.create(&PostParams::default(), &operation).await.unwrap();
+    let created = operations.create(&PostParams::default(), &operation(spec)).await.unwrap();
     Story::of(operations, &created)
 }
 
