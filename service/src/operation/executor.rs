@@ -1,9 +1,11 @@
 //! Carries operations out: on the one server that holds the lease, for as long as it holds it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use kube::ResourceExt as _;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -114,21 +116,25 @@ impl Running {
         self.names.insert(name.clone());
         let operation = name.clone();
         let task = self.tasks.spawn(async move {
-            let Err(error) = Box::pin(work).await else { return true };
-            tracing::warn!(%error, operation, "an operation can't go on for now");
+            match AssertUnwindSafe(Box::pin(work)).catch_unwind().await {
+                Ok(Ok(())) => return true,
+                Ok(Err(error)) => tracing::warn!(%error, operation, "an operation can't go on for now"),
+                Err(_) => {
+                    tracing::error!(operation, "what carries an operation out has panicked; it is taken up again")
+                }
+            }
             tokio::time::sleep(REST).await;
             false
         });
         self.by_task.insert(task.id(), name);
     }
 
-    /// Waits until one has ended, or forever if there is none.
+    /// Waits until one has ended, or forever if there is none. If it is dropped before, the end is still to be told.
     async fn one_ended(&mut self) {
         let (task, has_ended) = match self.tasks.join_next_with_id().await {
             Some(Ok((task, has_ended))) => (task, has_ended),
             Some(Err(error)) => {
-                tracing::error!(%error, "what carries an operation out has panicked; it is taken up again");
-                tokio::time::sleep(REST).await;
+                tracing::error!(%error, "what carries an operation out has been lost; it is taken up again");
                 (error.id(), false)
             }
             None => return std::future::pending().await,
@@ -208,6 +214,21 @@ mod tests {
         assert_eq!(next(&known, &running), 1);
         running.begin("drain".to_owned(), async { panic!("a bug") });
         running.one_ended().await;
+        assert_eq!(next(&known, &running), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panicked_is_taken_up_again_though_something_else_happens_meanwhile() {
+        let known = [operation(State::Running)];
+        let mut running = Running::default();
+        running.begin("drain".to_owned(), async { panic!("a bug") });
+        let mut changes = 0;
+        while next(&known, &running) == 0 && changes < 100 {
+            tokio::select! {
+                () = running.one_ended() => {}
+                () = tokio::time::sleep(REST / 10) => changes += 1,
+            }
+        }
         assert_eq!(next(&known, &running), 1);
     }
 }
