@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::drainer::carry_out;
 use super::trail::Trails;
-use super::{NodeOperation, forget, queue};
+use super::{NodeOperation, forget, queue, turn};
 use crate::audit::Auditor;
 use crate::cluster::Cluster;
 use crate::cluster::lease::{LeaseTiming, Term};
+use crate::cluster::observe::View;
 
 /// The lease of whoever carries operations out.
 const LEASE: &str = "nodeward-operations";
@@ -45,7 +46,7 @@ impl Executor {
         let mut elector = self.cluster.elector(LEASE, &self.who, self.timing);
         while let Some(leadership) = stop.run_until_cancelled(elector.acquire()).await {
             let term = leadership.term().clone();
-            match stop.run_until_cancelled(self.lead(&term, elector.holder())).await {
+            match stop.run_until_cancelled(Box::pin(self.lead(&term, elector.holder()))).await {
                 Some(End::Lost) => {}
                 Some(End::Behind { epoch }) => {
                     tracing::warn!(epoch, "operations were carried out in a later term: the lease was made anew");
@@ -62,7 +63,7 @@ impl Executor {
     async fn lead(&self, term: &Term, holder: &str) -> End {
         let mut operations = self.cluster.operations().view();
         let mut running = Running::default();
-        let mut forgetting = Box::pin(forget::keep_forgetting(self.cluster.operations().clone(), operations.clone()));
+        let mut upkeep = Box::pin(self.keep_up(operations.clone(), term));
         loop {
             let known = operations.all();
             if let Some(epoch) = highest_epoch(&known).filter(|epoch| *epoch > term.epoch()) {
@@ -79,9 +80,21 @@ impl Executor {
                 () = term.lost() => return End::Lost,
                 () = operations.changed() => {}
                 () = running.one_ended() => {}
-                () = &mut forgetting => {}
+                () = &mut upkeep => {}
             }
         }
+    }
+}
+
+impl Executor {
+    /// Does what is due beside carrying operations out, for ever.
+    async fn keep_up(&self, view: View<NodeOperation>, term: &Term) {
+        let operations = self.cluster.operations();
+        tokio::join!(
+            forget::keep_forgetting(operations.clone(), view.clone()),
+            turn::keep_telling(operations.clone(), view.clone()),
+            self.trails.clone().keep_mending(view, term.clone()),
+        );
     }
 }
 
