@@ -98,9 +98,23 @@ pub fn claims(node: &Node) -> Vec<Claim> {
 /// # Errors
 /// [`ClaimError::TooMany`].
 pub fn cordon(node: &Node, claim: Claim) -> Result<Option<Value>, ClaimError> {
+    cordon_instead(node, claim, |_| false)
+}
+
+/// The same, for an operation: its claim takes the place of those of the same requester's operations that are over.
+///
+/// # Errors
+/// [`ClaimError::TooMany`].
+pub fn cordon_instead(
+    node: &Node,
+    claim: Claim,
+    is_over: impl Fn(&Claim) -> bool,
+) -> Result<Option<Value>, ClaimError> {
     let mut claims = claims(node);
+    let before = claims.len();
+    claims.retain(|held| held.operation.is_empty() || held.requester != claim.requester || !is_over(held));
     match claims.iter().position(|held| held.owner == claim.owner) {
-        Some(place) if claims[place].says_the_same(&claim) => return Ok(None),
+        Some(place) if claims[place].says_the_same(&claim) && claims.len() == before => return Ok(None),
         Some(place) => claims[place] = Claim { since: claims[place].since, ..claim },
         None if claims.len() == MOST => return Err(ClaimError::TooMany),
         None => claims.push(claim),
@@ -280,6 +294,24 @@ mod tests {
         let full = (0..MOST).fold(Node::default(), |node, number| cordoned(&node, &format!("owner-{number}")));
         assert_eq!(cordon(&full, claim("alice")), Err(ClaimError::TooMany));
         assert_eq!(cordon(&full, claim("owner-3")), Ok(None));
+    }
+
+    #[test]
+    fn the_claim_of_an_operation_takes_the_place_of_those_that_are_over() {
+        let of_operation = |number: usize, requester: &str| {
+            let owner = format!("operations/{number}");
+            Claim { operation: owner.clone(), requester: requester.to_owned(), ..claim(&owner) }
+        };
+        let is_over = |held: &Claim| held.operation != "operations/1";
+        let claimed = |node: &Node, claim: Claim, is_over: &dyn Fn(&Claim) -> bool| {
+            patched(node, cordon_instead(node, claim, is_over).unwrap())
+        };
+        let drained = (0..MOST - 2)
+            .fold(Node::default(), |node, number| claimed(&node, of_operation(number, "alice"), &|_| false));
+        let full = cordoned(&claimed(&drained, of_operation(90, "bob"), &|_| false), "alice");
+        assert_eq!(cordon(&full, of_operation(99, "alice")), Err(ClaimError::TooMany));
+        let again = claimed(&full, of_operation(99, "alice"), &is_over);
+        assert_eq!(owners_of(&again), ["operations/1", "operations/90", "alice", "operations/99"]);
     }
 
     proptest! {

@@ -8,21 +8,25 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt as _;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::happening::Happening;
 use super::journal::{IsWanted, Journal, PATIENCE, deadline, patiently, patiently_while};
 use super::trail::Trail;
-use super::{CordonState, NodeIdentity};
+use super::{CordonState, NodeIdentity, NodeOperation};
 use crate::caller::{Caller, Permission};
 use crate::cluster::Cluster;
 use crate::cluster::lease::Term;
 use crate::cluster::mutate::{Changed, FIELD_MANAGER, Mutation, Subresource};
+use crate::cluster::observe::View;
 use crate::error::Error;
 use crate::node::claim::{self, Claim, ClaimError};
 use crate::telemetry::with_audit_id;
+
+/// At what a change is given up that the audit log does not take.
+const NOTING: &str = "noting the change of the cordon";
 
 /// The cordon of one drain.
 pub(super) struct Cordoner {
@@ -30,6 +34,7 @@ pub(super) struct Cordoner {
     term: Term,
     trail: Trail,
     node: NodeIdentity,
+    operations: View<NodeOperation>,
     /// Whose claim it is: the operation's.
     owner: String,
     caller: Caller,
@@ -58,6 +63,7 @@ impl Cordoner {
             term,
             trail: journal.trail().clone(),
             node: spec.node.clone(),
+            operations: journal.operations(),
             owner: format!("operations/{}", journal.name()),
             caller: spec.requester.caller(),
             reason: spec.reason.clone(),
@@ -83,7 +89,7 @@ impl Cordoner {
         };
         let plan = |node: &Node| match only_to_join && !is_cordoned(node) {
             true => Ok(None),
-            false => claim::cordon(node, claim.clone()),
+            false => claim::cordon_instead(node, claim.clone(), |held| self.is_over(held)),
         };
         let after = self.change(is_wanted, &plan).await?.node;
         Ok(is_cordoned(&after).then(|| self.cordoned(&before, &after)))
@@ -99,6 +105,15 @@ impl Cordoner {
         let Ok(node) = timeout(PATIENCE, Box::pin(read)).await else { return Ok(None) };
         let node = node?.filter(|node| claim::claims(node).iter().any(|held| held.owner == self.owner));
         Ok(node.map(|node| self.cordoned(&node, &node)))
+    }
+
+    /// Whether a claim is that of an operation that has ended or is gone, as far as is known. A node has one operation at a time.
+    fn is_over(&self, held: &Claim) -> bool {
+        let Some(name) = held.operation.strip_prefix("operations/") else { return false };
+        let known = self.operations.get("", name);
+        held.operation != self.owner
+            && self.operations.is_in_sync()
+            && known.is_none_or(|operation| operation.state().is_final())
     }
 
     fn cordoned(&self, before: &Node, after: &Node) -> Cordoned {
@@ -185,10 +200,17 @@ impl Cordoner {
             plan(current).map_err(|refusal| Error::Claim { node: name.clone(), refusal })
         };
         let audit_id = mutation.audit_id;
-        self.trail.tell(Happening::CordonAsked { audit_id }).await?;
+        let told = self.trail.tell(Happening::CordonAsked { audit_id });
+        timeout_at(mutation.deadline, told).await.map_err(|_| Error::DeadlineExceeded { stage: NOTING })??;
         let change = self.cluster.mutator().update(&mutation, name, Subresource::Main, plan);
         let answer = with_audit_id(audit_id, Box::pin(change)).instrument(self.trail.span(audit_id)).await;
-        self.trail.tell(Happening::CordonAnswered { audit_id, answer: &answer }).await?;
+        // An answer that is not noted in time is noted as unknown, once it can be.
+        match timeout(PATIENCE, self.trail.tell(Happening::CordonAnswered { audit_id, answer: &answer })).await {
+            Ok(told) => told?,
+            Err(_) => {
+                tracing::warn!("the answer to a change of a cordon can't be noted: the audit log does not answer")
+            }
+        }
         answer
     }
 

@@ -1,19 +1,22 @@
 //! Carries operations out: on the one server that holds the lease, for as long as it holds it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use kube::ResourceExt as _;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::drainer::carry_out;
 use super::trail::Trails;
-use super::{NodeOperation, forget, queue};
+use super::{NodeOperation, forget, queue, turn};
 use crate::audit::Auditor;
 use crate::cluster::Cluster;
 use crate::cluster::lease::{LeaseTiming, Term};
+use crate::cluster::observe::View;
 
 /// The lease of whoever carries operations out.
 const LEASE: &str = "nodeward-operations";
@@ -43,7 +46,7 @@ impl Executor {
         let mut elector = self.cluster.elector(LEASE, &self.who, self.timing);
         while let Some(leadership) = stop.run_until_cancelled(elector.acquire()).await {
             let term = leadership.term().clone();
-            match stop.run_until_cancelled(self.lead(&term, elector.holder())).await {
+            match stop.run_until_cancelled(Box::pin(self.lead(&term, elector.holder()))).await {
                 Some(End::Lost) => {}
                 Some(End::Behind { epoch }) => {
                     tracing::warn!(epoch, "operations were carried out in a later term: the lease was made anew");
@@ -60,7 +63,7 @@ impl Executor {
     async fn lead(&self, term: &Term, holder: &str) -> End {
         let mut operations = self.cluster.operations().view();
         let mut running = Running::default();
-        let mut forgetting = Box::pin(forget::keep_forgetting(self.cluster.operations().clone(), operations.clone()));
+        let mut upkeep = Box::pin(self.keep_up(operations.clone(), term));
         loop {
             let known = operations.all();
             if let Some(epoch) = highest_epoch(&known).filter(|epoch| *epoch > term.epoch()) {
@@ -77,9 +80,21 @@ impl Executor {
                 () = term.lost() => return End::Lost,
                 () = operations.changed() => {}
                 () = running.one_ended() => {}
-                () = &mut forgetting => {}
+                () = &mut upkeep => {}
             }
         }
+    }
+}
+
+impl Executor {
+    /// Does what is due beside carrying operations out, for ever.
+    async fn keep_up(&self, view: View<NodeOperation>, term: &Term) {
+        let operations = self.cluster.operations();
+        tokio::join!(
+            forget::keep_forgetting(operations.clone(), view.clone()),
+            turn::keep_telling(operations.clone(), view.clone()),
+            self.trails.clone().keep_mending(view, term.clone()),
+        );
     }
 }
 
@@ -114,21 +129,25 @@ impl Running {
         self.names.insert(name.clone());
         let operation = name.clone();
         let task = self.tasks.spawn(async move {
-            let Err(error) = Box::pin(work).await else { return true };
-            tracing::warn!(%error, operation, "an operation can't go on for now");
+            match AssertUnwindSafe(Box::pin(work)).catch_unwind().await {
+                Ok(Ok(())) => return true,
+                Ok(Err(error)) => tracing::warn!(%error, operation, "an operation can't go on for now"),
+                Err(_) => {
+                    tracing::error!(operation, "what carries an operation out has panicked; it is taken up again")
+                }
+            }
             tokio::time::sleep(REST).await;
             false
         });
         self.by_task.insert(task.id(), name);
     }
 
-    /// Waits until one has ended, or forever if there is none.
+    /// Waits until one has ended, or forever if there is none. If it is dropped before, the end is still to be told.
     async fn one_ended(&mut self) {
         let (task, has_ended) = match self.tasks.join_next_with_id().await {
             Some(Ok((task, has_ended))) => (task, has_ended),
             Some(Err(error)) => {
-                tracing::error!(%error, "what carries an operation out has panicked; it is taken up again");
-                tokio::time::sleep(REST).await;
+                tracing::error!(%error, "what carries an operation out has been lost; it is taken up again");
                 (error.id(), false)
             }
             None => return std::future::pending().await,
@@ -208,6 +227,21 @@ mod tests {
         assert_eq!(next(&known, &running), 1);
         running.begin("drain".to_owned(), async { panic!("a bug") });
         running.one_ended().await;
+        assert_eq!(next(&known, &running), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panicked_is_taken_up_again_though_something_else_happens_meanwhile() {
+        let known = [operation(State::Running)];
+        let mut running = Running::default();
+        running.begin("drain".to_owned(), async { panic!("a bug") });
+        let mut changes = 0;
+        while next(&known, &running) == 0 && changes < 100 {
+            tokio::select! {
+                () = running.one_ended() => {}
+                () = tokio::time::sleep(REST / 10) => changes += 1,
+            }
+        }
         assert_eq!(next(&known, &running), 1);
     }
 }

@@ -104,6 +104,11 @@ impl Journal {
         self.operation.name_any()
     }
 
+    /// All operations, as the watch has them.
+    pub fn operations(&self) -> View<NodeOperation> {
+        self.operations.clone()
+    }
+
     /// The trail of what happens.
     pub fn trail(&self) -> &Trail {
         &self.trail

@@ -22,6 +22,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod trail;
+mod turn;
 
 pub use executor::Executor;
 pub use filter::OperationFilter;

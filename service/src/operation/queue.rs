@@ -9,8 +9,8 @@ use super::{NodeOperation, State};
 /// How many drains are on their way at a time, those that wait for somebody not counted.
 const BUSY: usize = 50;
 
-/// How many there are at a time in all.
-const MOST: usize = 500;
+/// How many one requester has at a time, those included that wait for somebody. These are in the way of nobody else.
+const MOST_OF_ONE: usize = 500;
 
 /// Which of these operations are begun next, given the names of those that are being carried out.
 ///
@@ -24,6 +24,10 @@ pub(super) fn next<'a>(
     open.sort_by_key(|one| (asked(one), name(one)));
     let (running, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(|one| running.contains(name(one)));
     let mut nodes: BTreeSet<&str> = running.iter().map(|one| one.spec.node.name.as_str()).collect();
+    let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in &running {
+        *held.entry(requester(one)).or_default() += 1;
+    }
     let mut busy: BTreeMap<&str, usize> = BTreeMap::new();
     for one in running.iter().filter(|one| !waits_for_somebody(one)) {
         *busy.entry(requester(one)).or_default() += 1;
@@ -35,14 +39,17 @@ pub(super) fn next<'a>(
     }
     queues.values_mut().for_each(|queue| queue.reverse());
 
-    let room = BUSY.saturating_sub(busy.values().sum()).min(MOST.saturating_sub(running.len()));
+    let room = BUSY.saturating_sub(busy.values().sum());
     let mut begun = Vec::new();
     while begun.len() < room {
-        let heads = queues.iter().filter_map(|(requester, queue)| Some((*requester, *queue.last()?)));
+        let may_begin = |requester: &str| held.get(requester).is_none_or(|held| *held < MOST_OF_ONE);
+        let heads = queues.iter().filter(|(requester, _)| may_begin(requester));
+        let heads = heads.filter_map(|(requester, queue)| Some((*requester, *queue.last()?)));
         let fewest = heads.min_by_key(|(requester, head)| (busy.get(requester).copied(), asked(head), name(head)));
         let Some((requester, head)) = fewest else { break };
         queues.entry(requester).or_default().pop();
         *busy.entry(requester).or_default() += 1;
+        *held.entry(requester).or_default() += 1;
         begun.push(head);
     }
     begun
@@ -135,6 +142,17 @@ mod tests {
         let busy: Vec<_> =
             blocked.iter().map(|one| in_state(one, State::Running)).chain([operation("bob", 100)]).collect();
         assert!(begun(&busy, &names).is_empty());
+    }
+
+    #[test]
+    fn drains_of_one_requester_that_wait_for_somebody_stop_nobody_elses() {
+        let count = i64::try_from(MOST_OF_ONE).unwrap();
+        let blocked: Vec<_> = (0..count).map(|number| in_state(&operation("alice", number), State::Blocked)).collect();
+        let names: Vec<String> = blocked.iter().map(|one| name(one).to_owned()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let next = [operation("alice", 600), operation("bob", 601)];
+        let operations: Vec<_> = blocked.into_iter().chain(next).collect();
+        assert_eq!(begun(&operations, &names), ["op-601"]);
     }
 
     #[test]

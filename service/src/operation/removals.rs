@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -23,6 +23,9 @@ const AT_A_TIME: usize = 32;
 
 /// What a removal is refused with that was not sent, because the term is over.
 const REPLACED: &str = "another server carries the drain out by now";
+
+/// And one whose record could not be written in time.
+const NOT_NOTED: &str = "the audit log has not taken the record of it in time";
 
 /// The removals that were sent and have not been answered. Dropping it gives them up: whether they were carried out is then
 /// not known.
@@ -133,11 +136,16 @@ async fn remove(
     // What is not answered by the end of the term must not arrive after it.
     let until = term.valid_until().ok_or_else(|| unavailable(REPLACED.to_owned()))?;
     removal.deadline = removal.deadline.min(until);
-    let sent = trail.tell(Happening::RemovalSent { removal: &removal, attempt, overrides }).await;
-    sent.map_err(|error| unavailable(error.to_string()))?;
+    let told = trail.tell(Happening::RemovalSent { removal: &removal, attempt, overrides });
+    let told = timeout_at(removal.deadline, told).await.map_err(|_| unavailable(NOT_NOTED.to_owned()))?;
+    told.map_err(|error| unavailable(error.to_string()))?;
     let answer = Box::pin(remover.remove(&removal)).instrument(trail.span(removal.audit_id)).await;
-    if let Err(error) = trail.tell(Happening::RemovalAnswered { removal: &removal, answer: &answer }).await {
-        tracing::warn!(%error, "the answer to a removal can't be noted");
+    // An answer that is not noted in time is noted as unknown, once it can be.
+    let told = trail.tell(Happening::RemovalAnswered { removal: &removal, answer: &answer });
+    match timeout(PATIENCE, told).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the answer to a removal can't be noted"),
+        Err(_) => tracing::warn!("the answer to a removal can't be noted: the audit log does not answer"),
     }
     answer
 }

@@ -4,6 +4,7 @@
 //! Records come first: a step whose intent is not on the disk is not made. All else is done as well as it can be, and holds
 //! nothing up: Events and conditions are written in a task of their own, in the order in which things happened.
 
+mod mend;
 mod metrics;
 mod notice;
 mod record;

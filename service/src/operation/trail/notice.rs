@@ -36,7 +36,7 @@ pub(super) struct ConditionNotice {
 }
 
 /// That the node is being drained (KEP-5683).
-const DRAIN_IN_PROGRESS: &str = "DrainInProgress";
+pub(super) const DRAIN_IN_PROGRESS: &str = "DrainInProgress";
 
 /// That it was drained (KEP-5683).
 const DRAINED: &str = "Drained";

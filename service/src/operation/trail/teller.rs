@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::Trails;
-use super::notice::{ConditionNotice, EventNotice, Notice};
+use super::mend::drained_by;
+use super::notice::{ConditionNotice, DRAIN_IN_PROGRESS, EventNotice, Notice};
 use super::record::{self, Subject};
 use crate::audit::Auditor;
 use crate::caller::{Caller, Permission};
@@ -107,7 +108,7 @@ impl Teller {
     }
 
     /// Sets conditions in the requester's name.
-    async fn set(&mut self, conditions: &[ConditionNotice]) {
+    pub async fn set(&mut self, conditions: &[ConditionNotice]) {
         if conditions.is_empty() {
             return;
         }
@@ -153,6 +154,11 @@ impl Teller {
             }
             if current.metadata.uid.as_deref() != Some(uid) {
                 return Err(Error::NotFound { node: name.to_owned() });
+            }
+            // Another operation drains it by now: that this one does not is no news.
+            let is_over = conditions.iter().any(|it| it.kind == DRAIN_IN_PROGRESS && !it.is_true);
+            if is_over && drained_by(current).is_some_and(|other| other != self.subject.operation()) {
+                return Ok(None);
             }
             Ok(with(current, conditions, Timestamp::now()))
         };
