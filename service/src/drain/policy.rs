@@ -122,7 +122,8 @@ pub enum AtDeadline {
     #[default]
     Fail,
     /// Each pod that is left is deleted early enough to have its grace period until then, but at least one second. No budget
-    /// is asked, and pods whose completion was waited for go too. Skipped pods stay.
+    /// is asked, no order and no parallelism counts any more, and pods whose completion was waited for go too. Skipped pods
+    /// stay.
     Delete,
 }
 

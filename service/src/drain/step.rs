@@ -87,15 +87,20 @@ impl Situation<'_> {
         let before: BTreeMap<&str, &PodProgress> =
             self.progress.iter().map(|progress| (progress.pod.uid.as_str(), progress)).collect();
         let mut step = Step { wake: self.end(), ..Step::default() };
-        let mut room = self.room(&before);
+        let mut room = self.room;
+        let mut going = self.going(&before);
         for pod in &self.plan.pods {
             let reference = &pod.facts.reference;
             let was =
                 before.get(reference.uid.as_str()).map_or_else(|| PodProgress::of(reference), |was| (*was).clone());
             let now = match self.place(pod, &was, &mut step.wake) {
                 Some(now) => now,
+                None if self.is_crowded(pod, going) && !self.is_held => {
+                    let (state, blocker) = (PodState::Pending, Some(Blocker::EarlierTurn { pods: going }));
+                    PodProgress { state, blocker, ..was }
+                }
                 None if room > 0 && !self.is_held => {
-                    room -= 1;
+                    (room, going) = (room - 1, going + 1);
                     let now = was.removing(self.action(pod, &mut None));
                     step.removals.push(self.order(pod, now.attempts));
                     now
@@ -142,7 +147,7 @@ impl Situation<'_> {
                 *wake = was.next_attempt.map_or(*wake, |next| earlier(*wake, next));
                 Some(was.clone())
             }
-            _ if self.pods_before(pod) > 0 => {
+            _ if self.pods_before(pod) > 0 && !self.is_due(pod) => {
                 at(PodState::Pending, Some(Blocker::EarlierTurn { pods: self.pods_before(pod) }))
             }
             Action::WaitForCompletion => at(PodState::Blocked, Some(Blocker::NotCompleted)),
@@ -195,8 +200,7 @@ impl Situation<'_> {
     /// What is done with a pod, the deadline considered.
     fn action(&self, pod: &PodPlan, wake: &mut Option<Timestamp>) -> Action {
         let action = pod.verdict.action;
-        let ends_by_deletion = matches!(action, Action::Evict | Action::WaitForCompletion);
-        let Some(cutoff) = self.cutoff(pod).filter(|_| ends_by_deletion) else { return action };
+        let Some(cutoff) = self.cutoff(pod) else { return action };
         if self.now >= cutoff {
             return Action::Delete;
         }
@@ -204,9 +208,16 @@ impl Situation<'_> {
         action
     }
 
-    /// When a pod is deleted, so that its grace period ends with the deadline.
+    /// Whether a pod is deleted now, whatever goes before it and however many are on their way: it would not have its grace
+    /// period otherwise.
+    fn is_due(&self, pod: &PodPlan) -> bool {
+        self.cutoff(pod).is_some_and(|cutoff| self.now >= cutoff)
+    }
+
+    /// When a pod that is to go is deleted, so that its grace period ends with the deadline.
     fn cutoff(&self, pod: &PodPlan) -> Option<Timestamp> {
-        let deadline = self.deadline.filter(|_| self.policy.at_deadline == AtDeadline::Delete)?;
+        let is_cut_off = self.policy.at_deadline == AtDeadline::Delete && pod.verdict.action.is_waited_for();
+        let deadline = self.deadline.filter(|_| is_cut_off)?;
         let grace = SignedDuration::from_secs(i64::try_from(pod.grace_seconds).unwrap_or(i64::MAX));
         Some(deadline.checked_sub(grace).unwrap_or(Timestamp::MIN))
     }
@@ -215,7 +226,7 @@ impl Situation<'_> {
     fn order(&self, pod: &PodPlan, attempt: u32) -> RemovalOrder {
         let action = self.action(pod, &mut None);
         let removal = if action == Action::Delete { Removal::Delete } else { Removal::Evict };
-        let is_late = self.cutoff(pod).is_some_and(|cutoff| self.now >= cutoff);
+        let is_late = self.is_due(pod);
         let left = self.deadline.map(|deadline| deadline.duration_since(self.now).as_secs().max(1).unsigned_abs());
         let given = match left {
             // Never 0: a pod that is killed at once may run on where it can't be seen.
@@ -238,16 +249,21 @@ impl Situation<'_> {
         if pod.group.is_none() { 0 } else { self.plan.pods.iter().filter(is_before).count() }
     }
 
-    /// How many more pods may be on their way out.
-    fn room(&self, before: &BTreeMap<&str, &PodProgress>) -> usize {
-        let Some(most) = self.policy.parallelism else { return self.room };
+    /// How many pods are on their way out, whoever has asked for it. Those that are left are none of them.
+    fn going(&self, before: &BTreeMap<&str, &PodProgress>) -> usize {
         let is_going = |pod: &&PodPlan| {
             let uid = pod.facts.reference.uid.as_str();
-            let is_accepted = before.get(uid).is_some_and(|was| self.is_to_be_seen(was));
-            pod.facts.terminating.is_some() || is_accepted || self.in_flight.contains(uid)
+            let is_accepted = before.get(uid).is_some_and(|was| was.state != PodState::Gone && self.is_to_be_seen(was));
+            let is_terminating = pod.facts.terminating.is_some() && pod.verdict.action != Action::Skip;
+            is_terminating || is_accepted || self.in_flight.contains(uid)
         };
-        let going = self.plan.pods.iter().filter(is_going).count();
-        usize::try_from(most.get()).unwrap_or(usize::MAX).saturating_sub(going).min(self.room)
+        self.plan.pods.iter().filter(is_going).count()
+    }
+
+    /// Whether as many pods are on their way out as the policy allows, and this one has time to wait for them.
+    fn is_crowded(&self, pod: &PodPlan, going: usize) -> bool {
+        let most = self.policy.parallelism.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+        most.is_some_and(|most| going >= most) && !self.is_due(pod)
     }
 
     /// The pods that are not on the node any more.
@@ -273,7 +289,9 @@ impl Situation<'_> {
             None => pod.was_refused,
         };
         let is_working = !step.removals.is_empty() || !self.in_flight.is_empty();
-        match !is_working && left.all(|pod| waits_for_others(pod) || is_stuck(pod)) {
+        // What all wait for may be gone without having been seen to be.
+        let is_any_stuck = step.progress.iter().any(|pod| !pod.state.is_done() && is_stuck(pod));
+        match !is_working && is_any_stuck && left.all(|pod| waits_for_others(pod) || is_stuck(pod)) {
             true => Outlook::Blocked,
             false => Outlook::Working,
         }

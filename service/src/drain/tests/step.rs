@@ -166,6 +166,48 @@ fn no_more_pods_are_on_their_way_than_the_policy_allows() {
     assert_eq!(removed(&step).len(), 1);
 }
 
+fn one_at_a_time() -> DrainPolicy {
+    DrainPolicy { parallelism: NonZeroU32::new(1), ..DrainPolicy::default() }
+}
+
+#[test]
+fn a_pod_that_is_left_takes_no_other_pods_turn() {
+    let policy = DrainPolicy { leave_terminating_after: Some(Duration::from_secs(10)), ..one_at_a_time() };
+    let left = web("web-1").terminating(seconds_from_now(-11), 30);
+    let step = Drain::with(policy).step(&cluster([left, web("web-2")]));
+    assert_eq!(removed(&step), ["web-2"]);
+}
+
+#[test]
+fn a_pod_that_kubernetes_says_is_gone_takes_no_other_pods_turn() {
+    let mut drain = Drain::with(one_at_a_time());
+    let both = cluster([web("web-1"), web("web-2")]);
+    drain.step(&both);
+    drain.settled("web-1", PodState::Gone);
+    assert_eq!(removed(&drain.step(&both)), ["web-2"]);
+}
+
+#[test]
+fn whoever_waits_because_too_many_are_on_their_way_says_for_how_many() {
+    let mut drain = Drain::with(one_at_a_time());
+    let step = drain.step(&cluster([web("web-1"), web("web-2")]));
+    assert_eq!((removed(&step), step.outlook), (vec!["web-1"], Outlook::Working));
+    assert_eq!(drain.of("web-2").blocker, Some(Blocker::EarlierTurn { pods: 1 }));
+    let ending = web("web-1").terminating(seconds_from_now(30), 30);
+    let step = drain.step(&cluster([ending, web("web-2")]));
+    assert_eq!((removed(&step).len(), step.outlook), (0, Outlook::Working));
+    assert_eq!(drain.of("web-2").blocker, Some(Blocker::EarlierTurn { pods: 1 }));
+}
+
+#[test]
+fn a_drain_whose_pods_wait_for_one_that_does_not_go_is_blocked() {
+    let mut drain = Drain::with(one_at_a_time());
+    let stuck = web("web-1").terminating(seconds_from_now(-5), 30);
+    let step = drain.step(&cluster([stuck, web("web-2")]));
+    assert_eq!((removed(&step).len(), step.outlook), (0, Outlook::Blocked));
+    assert_eq!(drain.of("web-2").blocker, Some(Blocker::EarlierTurn { pods: 1 }));
+}
+
 #[test]
 fn what_is_left_at_the_deadline_fails_the_drain() {
     let mut drain = Drain::with(DrainPolicy::default());
@@ -189,6 +231,24 @@ fn pods_are_deleted_so_early_that_they_have_ended_by_the_deadline() {
     assert_eq!((order.removal, order.grace_seconds), (Removal::Delete, Some(30)));
     let [order] = orders(120).try_into().unwrap();
     assert_eq!((order.removal, order.grace_seconds), (Removal::Delete, Some(1)), "never at once");
+}
+
+#[test]
+fn at_its_time_before_the_deadline_each_pod_is_deleted_whatever_goes_before_it() {
+    let critical = || web("dns").priority(2_000_000_000).grace(50);
+    let stuck = || web("web-1").terminating(seconds_from_now(-5), 30);
+    for (parallelism, removal) in
+        [(None, Removal::Evict), (NonZeroU32::new(1), Removal::Evict), (None, Removal::Delete)]
+    {
+        let policy = DrainPolicy { at_deadline: AtDeadline::Delete, parallelism, removal, ..DrainPolicy::default() };
+        let mut drain = Drain::with(policy);
+        drain.deadline = Some(seconds_from_now(100));
+        let step = drain.at(49).step(&cluster([stuck(), critical()]));
+        assert_eq!((removed(&step).len(), step.outlook), (0, Outlook::Blocked));
+        assert_eq!(step.wake, Some(seconds_from_now(50)));
+        let [order] = drain.at(50).step(&cluster([stuck(), critical()])).removals.try_into().unwrap();
+        assert_eq!((order.pod.name.as_str(), order.removal, order.grace_seconds), ("dns", Removal::Delete, Some(50)));
+    }
 }
 
 #[test]
