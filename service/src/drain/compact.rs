@@ -56,6 +56,7 @@ fn shorten(pods: &mut [PodProgress]) {
             Blocker::Denied { message, .. }
             | Blocker::BudgetFault { message, .. }
             | Blocker::Refused { message }
+            | Blocker::Recreated { controller: message, .. }
             | Blocker::Unavailable { message } => cut(message),
             _ => {}
         }

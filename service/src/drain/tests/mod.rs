@@ -11,5 +11,6 @@ mod hash;
 mod kubectl;
 mod order;
 mod properties;
+mod recreated;
 mod step;
 mod time;

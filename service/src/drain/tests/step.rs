@@ -19,7 +19,7 @@ pub(super) struct Drain {
     pub room: usize,
     pub deadline: Option<Timestamp>,
     pub is_held: bool,
-    now: Timestamp,
+    pub now: Timestamp,
 }
 
 impl Drain {
