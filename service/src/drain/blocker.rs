@@ -87,6 +87,13 @@ pub enum Blocker {
         /// Why.
         message: String,
     },
+    /// The drain has removed pods of its controller again and again, and each time another one has come to the node.
+    Recreated {
+        /// The kind and the name of the controller. Empty if it has none.
+        controller: String,
+        /// How often in a row.
+        times: u32,
+    },
     /// The apiserver can't be reached or fails.
     Unavailable {
         /// How.
@@ -133,6 +140,11 @@ impl Blocker {
         Self::Refused { message: short(message) }
     }
 
+    /// That a controller has made it anew so often.
+    pub fn recreated(controller: &str, times: u32) -> Self {
+        Self::Recreated { controller: short(controller), times }
+    }
+
     /// That Kubernetes can't be reached or fails.
     pub fn unavailable(message: &str) -> Self {
         Self::Unavailable { message: short(message) }
@@ -174,6 +186,10 @@ impl Blocker {
             Self::NotCompleted => "the pod ends by itself when its work is done",
             Self::EarlierTurn { .. } => "it is removed when the pods before it are gone",
             Self::Refused { .. } => "remove the pod by hand, or cancel and drain with a policy that allows it",
+            Self::Recreated { .. } => {
+                "its controller makes it anew on this node, cordoned or not: taint the node, scale the controller down, or skip its \
+                 pods with a rule; it is removed again ever later"
+            }
             Self::Unavailable { .. } => "it is tried again; see whether the apiserver is well",
         }
     }
@@ -207,6 +223,10 @@ impl fmt::Display for Blocker {
             Self::NotCompleted => f.write_str("it has not finished yet"),
             Self::EarlierTurn { pods } => write!(f, "{pods} pods go before it"),
             Self::Refused { message } => write!(f, "the policy refuses: {message}"),
+            Self::Recreated { controller, times } => {
+                let by = if controller.is_empty() { "somebody" } else { controller };
+                write!(f, "{by} has made it anew on this node, {times} times in a row")
+            }
             Self::Unavailable { message } => write!(f, "it can't be removed for now: {message}"),
         }
     }

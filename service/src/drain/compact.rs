@@ -11,6 +11,9 @@ use super::{Blocker, BudgetName, PodProgress, PodState};
 /// The most bytes that the pods take, as JSON.
 const ROOM: usize = 900 * 1024;
 
+/// The most pods that are gone. A node has not so many at a time, so only what comes and goes without end is forgotten.
+const MOST_GONE: usize = 1000;
+
 /// How many characters are left of a text that is cut.
 const SHORT: usize = 40;
 
@@ -19,6 +22,7 @@ const FEW: usize = 1;
 
 /// The same pods in the same order, with less detail if there is too much.
 pub fn compact(mut pods: Vec<PodProgress>) -> Vec<PodProgress> {
+    forget_first_gone(&mut pods);
     let cuts: [fn(&mut Vec<PodProgress>); 5] = [
         |pods| name_unready_once(pods),
         |pods| shorten(pods),
@@ -61,6 +65,7 @@ fn shorten(pods: &mut [PodProgress]) {
             Blocker::Denied { message, .. }
             | Blocker::BudgetFault { message, .. }
             | Blocker::Refused { message }
+            | Blocker::Recreated { controller: message, .. }
             | Blocker::Unavailable { message } => cut(message),
             _ => {}
         }
@@ -93,6 +98,18 @@ fn forget_volumes(pods: &mut [PodProgress]) {
         }
         let forgotten = pod.volumes.split_off(pod.volumes.len().min(FEW));
         excess = excess.saturating_sub(size(&forgotten));
+    }
+}
+
+/// All but the latest of very many: what is left of them takes no room from those that are there.
+fn forget_first_gone(pods: &mut Vec<PodProgress>) {
+    let gone = pods.iter().filter(|pod| pod.state == PodState::Gone);
+    let mut gone: Vec<_> = gone.map(|pod| (pod.sequence, pod.pod.uid.clone())).collect();
+    gone.sort();
+    gone.truncate(gone.len().saturating_sub(MOST_GONE));
+    if !gone.is_empty() {
+        let forgotten: BTreeSet<_> = gone.into_iter().map(|(_, uid)| uid).collect();
+        pods.retain(|pod| !forgotten.contains(&pod.pod.uid));
     }
 }
 

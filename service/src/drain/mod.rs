@@ -23,6 +23,7 @@ mod plan;
 mod policy;
 mod progress;
 mod reason;
+mod recreated;
 mod rule;
 mod step;
 mod summary;

@@ -85,7 +85,8 @@ pub enum DaemonSetPods {
     /// They stay.
     #[default]
     Leave,
-    /// They are removed. Unless the node has a taint that they do not tolerate, the DaemonSet replaces them on it at once.
+    /// They are removed. Unless the node has a taint that they do not tolerate, the DaemonSet replaces them on it at once, and
+    /// the replacements stay.
     Drain,
 }
 

@@ -29,6 +29,13 @@ pub struct PodProgress {
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// The uid of its controller. Empty if it has none, or is to stay.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub controller: String,
+    /// How often in a row the drain has removed a pod of the same controller and another one has come to the node: the last of
+    /// them is this one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub recreations: u32,
     /// What is done to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,

@@ -5,7 +5,6 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Action, Blocker, PodPlan, PodProgress, PodState};
-use crate::pod::PodFacts;
 
 /// How often in a row that may be. Pods that were bound before the scheduler knew of the cordon come late too, but not so often.
 const MOST: u32 = 3;
@@ -15,9 +14,10 @@ const WAIT: [SignedDuration; 2] = [SignedDuration::from_secs(10), SignedDuration
 
 impl PodProgress {
     /// A pod that is seen for the first time. These have been seen before.
-    pub(super) fn seen(pod: &PodFacts, before: &[Self]) -> Self {
-        let controller = pod.controller.as_ref().map(|controller| controller.uid.clone()).unwrap_or_default();
-        let mut seen = Self { controller, ..Self::of(&pod.reference) };
+    pub(super) fn seen(pod: &PodPlan, before: &[Self]) -> Self {
+        let controller = pod.facts.controller.as_ref().filter(|_| pod.verdict.action != Action::Skip);
+        let controller = controller.map(|controller| controller.uid.clone()).unwrap_or_default();
+        let mut seen = Self { controller, ..Self::of(&pod.facts.reference) };
         let siblings = before.iter().filter(|was| was.has_the_maker_of(&seen));
         seen.recreations = siblings.map(Self::recreations_of_the_next).max().unwrap_or(0);
         seen
@@ -49,12 +49,7 @@ pub(super) fn is_left(pod: &PodPlan, was: &PodProgress) -> bool {
 
 /// What keeps a pod from being removed because it was made anew too often, and until when. It is tried again: somebody may have
 /// seen to it that it stays away.
-pub(super) fn held(
-    pod: &PodPlan,
-    was: &PodProgress,
-    action: Action,
-    now: Timestamp,
-) -> Option<(Blocker, Timestamp)> {
+pub(super) fn held(pod: &PodPlan, was: &PodProgress, action: Action, now: Timestamp) -> Option<(Blocker, Timestamp)> {
     let times = was.recreations.checked_sub(MOST + 1)?;
     // It has been tried, or is deleted now since the deadline is near.
     if was.attempts > 0 || was.action.is_some_and(|before| before != action) {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::recreated::{held, is_left};
 use super::{
     Action, AtDeadline, Blocker, BudgetOverride, DrainPlan, DrainPolicy, NodeVolumes, PodPlan, PodProgress, PodState,
     Removal,
@@ -90,14 +91,19 @@ impl Situation<'_> {
         let before: BTreeMap<&str, &PodProgress> =
             self.progress.iter().map(|progress| (progress.pod.uid.as_str(), progress)).collect();
         let mut step = Step { wake: self.end(), ..Step::default() };
+        let was = |pod: &PodPlan| {
+            let known = before.get(pod.facts.reference.uid.as_str());
+            let was = known.map_or_else(|| PodProgress::seen(pod, self.progress), |was| (*was).clone());
+            PodProgress { volumes: self.remembered(pod, &was), ..was }
+        };
+        let pods: Vec<_> = self.plan.pods.iter().map(|pod| (pod, was(pod))).collect();
+        let turns = pods.iter().filter(|(pod, was)| !is_left(pod, was));
+        let turns: Vec<u32> = turns.filter_map(|(pod, _)| pod.group).collect();
         let mut room = self.room;
-        let mut going = self.going(&before);
-        for pod in &self.plan.pods {
-            let reference = &pod.facts.reference;
-            let was =
-                before.get(reference.uid.as_str()).map_or_else(|| PodProgress::of(reference), |was| (*was).clone());
-            let was = PodProgress { volumes: self.remembered(pod, &was), ..was };
-            let now = match self.place(pod, &was, &mut step.wake) {
+        let mut going = pods.iter().filter(|(pod, was)| self.is_going(pod, was)).count();
+        for (pod, was) in pods {
+            let ahead = turns.iter().filter(|turn| Some(**turn) < pod.group).count();
+            let now = match self.place(pod, &was, ahead, &mut step.wake) {
                 Some(now) => now,
                 None if self.is_crowded(pod, going) && !self.is_held => {
                     let (state, blocker) = (PodState::Pending, Some(Blocker::EarlierTurn { pods: going }));
@@ -125,9 +131,15 @@ impl Situation<'_> {
         Some(end).filter(|end| *end > self.now)
     }
 
-    /// Where a pod is; `None` if it can be removed now.
-    fn place(&self, pod: &PodPlan, was: &PodProgress, wake: &mut Option<Timestamp>) -> Option<PodProgress> {
-        let action = self.action(pod, wake);
+    /// Where a pod is that so many go before; `None` if it can be removed now.
+    fn place(
+        &self,
+        pod: &PodPlan,
+        was: &PodProgress,
+        ahead: usize,
+        wake: &mut Option<Timestamp>,
+    ) -> Option<PodProgress> {
+        let action = if is_left(pod, was) { Action::Skip } else { self.action(pod, wake) };
         let at = |state, blocker| {
             let (action, next_attempt, was_refused) = (Some(action), None, false);
             Some(PodProgress { state, blocker, action, next_attempt, was_refused, ..was.clone() })
@@ -136,7 +148,7 @@ impl Situation<'_> {
             return Some(was.clone());
         }
         if let Some(terminating) = &pod.facts.terminating
-            && pod.verdict.action != Action::Skip
+            && action != Action::Skip
         {
             return at(PodState::Terminating, Some(self.ending(pod, terminating.grace_until, wake)));
         }
@@ -151,9 +163,7 @@ impl Situation<'_> {
                 *wake = was.next_attempt.map_or(*wake, |next| earlier(*wake, next));
                 Some(was.clone())
             }
-            _ if self.pods_before(pod) > 0 && !self.is_due(pod) => {
-                at(PodState::Pending, Some(Blocker::EarlierTurn { pods: self.pods_before(pod) }))
-            }
+            _ if ahead > 0 && !self.is_due(pod) => at(PodState::Pending, Some(Blocker::EarlierTurn { pods: ahead })),
             Action::WaitForCompletion => at(PodState::Blocked, Some(Blocker::NotCompleted)),
             action => self.removable(pod, was, action, wake),
         }
@@ -167,6 +177,17 @@ impl Situation<'_> {
         action: Action,
         wake: &mut Option<Timestamp>,
     ) -> Option<PodProgress> {
+        if let Some((blocker, until)) = held(pod, was, action, self.now) {
+            *wake = earlier(*wake, until);
+            let (state, action) = (PodState::Blocked, Some(action));
+            return Some(PodProgress {
+                state,
+                action,
+                blocker: Some(blocker),
+                next_attempt: Some(until),
+                ..was.clone()
+            });
+        }
         let budgets = Blocker::of_budgets(&pod.budgets.verdict, &pod.budgets.covering);
         let budgets = budgets.filter(|_| action == Action::Evict);
         let next = match &budgets {
@@ -247,21 +268,12 @@ impl Situation<'_> {
         pod.budgets.covering.iter().filter_map(|budget| self.policy.override_of(budget)).cloned().collect()
     }
 
-    /// How many pods go before this one.
-    fn pods_before(&self, pod: &PodPlan) -> usize {
-        let is_before = |other: &&PodPlan| other.group.is_some() && other.group < pod.group;
-        if pod.group.is_none() { 0 } else { self.plan.pods.iter().filter(is_before).count() }
-    }
-
-    /// How many pods are on their way out, whoever has asked for it. Those that are left are none of them.
-    fn going(&self, before: &BTreeMap<&str, &PodProgress>) -> usize {
-        let is_going = |pod: &&PodPlan| {
-            let uid = pod.facts.reference.uid.as_str();
-            let is_accepted = before.get(uid).is_some_and(|was| was.state != PodState::Gone && self.is_to_be_seen(was));
-            let is_terminating = pod.facts.terminating.is_some() && pod.verdict.action != Action::Skip;
-            is_terminating || is_accepted || self.in_flight.contains(uid)
-        };
-        self.plan.pods.iter().filter(is_going).count()
+    /// Whether a pod is on its way out, whoever has asked for it.
+    fn is_going(&self, pod: &PodPlan, was: &PodProgress) -> bool {
+        let is_accepted = was.state != PodState::Gone && self.is_to_be_seen(was);
+        let stays = pod.verdict.action == Action::Skip || is_left(pod, was);
+        let is_terminating = pod.facts.terminating.is_some() && !stays;
+        is_terminating || is_accepted || self.in_flight.contains(&was.pod.uid)
     }
 
     /// Whether as many pods are on their way out as the policy allows, and this one has time to wait for them.

@@ -211,7 +211,9 @@ impl Apiserver {
         let (code, answer) = match method {
             _ if is_failing => (503, failure(503, "ServiceUnavailable")),
             Method::PUT if path.contains("/nodeoperations/") => self.write(&body),
-            Method::PATCH if path.ends_with("/worker-1") => (200, self.patch_node(&serde_json::from_slice(&body)?)),
+            Method::PATCH if path.trim_end_matches("/status").ends_with("/worker-1") => {
+                (200, self.patch_node(&serde_json::from_slice(&body)?))
+            }
             Method::POST | Method::PUT if path.contains("/leases") => self.write_lease(&body),
             _ => self.read(&path),
         };

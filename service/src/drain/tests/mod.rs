@@ -11,6 +11,7 @@ mod hash;
 mod kubectl;
 mod order;
 mod properties;
+mod recreated;
 mod step;
 mod time;
 mod volumes;

@@ -20,7 +20,7 @@ pub(super) struct Drain {
     pub deadline: Option<Timestamp>,
     pub is_held: bool,
     pub volumes: NodeVolumes,
-    now: Timestamp,
+    pub now: Timestamp,
 }
 
 impl Drain {

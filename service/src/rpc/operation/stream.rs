@@ -6,6 +6,7 @@
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use nodeward_api::v1;
+use serde::Deserialize as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -15,6 +16,7 @@ use super::access::{Found, find};
 use super::event::next_after;
 use super::follow::Followed;
 use super::name::parse_name;
+use crate::drain::{DrainPolicy, OnUncordon};
 use crate::error::Error;
 use crate::node::{Violation, Violations};
 use crate::operation::NodeOperation;
@@ -45,9 +47,11 @@ pub(super) async fn stream(
     if end.is_cancelled() {
         return Err(Error::ShuttingDown);
     }
+    let policy = operation.spec.drain.as_ref().and_then(|drain| DrainPolicy::deserialize(&drain.policy).ok());
+    let on_uncordon = policy.unwrap_or_default().on_uncordon;
     let followed = Followed::new(rpc.rpc.cluster.operations().clone(), rpc.view(deadline).await?, operation);
     let ends_at = Instant::now() + jittered(rpc.rpc.watches.max_age);
-    let events = Events { followed, after, ends_at, stop: end.clone() };
+    let events = Events { followed, after, on_uncordon, ends_at, stop: end.clone() };
     let ended = async move { session.ended(permission).await };
     Ok(Response::new(while_allowed(events.into_stream(), end, ended)))
 }
@@ -65,6 +69,7 @@ struct Events {
     followed: Followed,
     /// The number of the last event that was sent.
     after: i64,
+    on_uncordon: OnUncordon,
     ends_at: Instant,
     stop: CancellationToken,
 }
@@ -89,7 +94,8 @@ impl Events {
                 return Ok(None);
             }
             let operation = self.followed.look().await?;
-            if let Some(event) = operation.status.as_ref().and_then(|status| next_after(status, self.after)) {
+            let next = |status| next_after(status, self.after, self.on_uncordon);
+            if let Some(event) = operation.status.as_ref().and_then(next) {
                 self.after = event.sequence;
                 return Ok(Some(event));
             }

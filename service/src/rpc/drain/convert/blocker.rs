@@ -47,6 +47,10 @@ fn kind(blocker: &Blocker) -> Kind {
         Blocker::NotCompleted => Kind::NotCompleted(v1::NotCompleted {}),
         Blocker::EarlierTurn { pods } => Kind::EarlierTurn(v1::EarlierTurn { pod_count: count(*pods) }),
         Blocker::Refused { message } => Kind::Refused(v1::Refused { message: message.clone() }),
+        Blocker::Recreated { controller, times } => {
+            let count = i32::try_from(*times).unwrap_or(i32::MAX);
+            Kind::Recreated(v1::Recreated { controller: controller.clone(), count })
+        }
         Blocker::Unavailable { message } => {
             Kind::ClusterUnavailable(v1::ClusterUnavailable { message: message.clone() })
         }
@@ -143,6 +147,10 @@ mod tests {
             (Blocker::NotCompleted, Kind::NotCompleted(v1::NotCompleted {})),
             (Blocker::EarlierTurn { pods: 3 }, Kind::EarlierTurn(v1::EarlierTurn { pod_count: 3 })),
             (Blocker::Refused { message: message() }, Kind::Refused(v1::Refused { message: message() })),
+            (
+                Blocker::Recreated { controller: "DaemonSet agent".into(), times: 4 },
+                Kind::Recreated(v1::Recreated { controller: "DaemonSet agent".into(), count: 4 }),
+            ),
             (
                 Blocker::Unavailable { message: message() },
                 Kind::ClusterUnavailable(v1::ClusterUnavailable { message: message() }),
