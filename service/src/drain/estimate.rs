@@ -102,8 +102,33 @@ impl fmt::Display for Unbounded {
 
 /// How long the drain of these pods takes, which are in the order in which they go.
 pub(super) fn estimate(pods: &[PodPlan], policy: &DrainPolicy, terms: Terms, now: Timestamp) -> Estimate {
-    let reasons = unbounded(pods, terms, now);
-    let deletion = policy.deadline.filter(|_| policy.at_deadline == AtDeadline::Delete);
+    let pods: Vec<&PodPlan> = pods.iter().collect();
+    let reasons = unbounded(&pods, terms, now);
+    bounded(reasons, policy, policy.deadline, || needed(&pods, policy, terms, now))
+}
+
+/// How long the rest of a drain takes that is on its way: of these pods, with so much time left until the deadline. Whether
+/// replacements find room is not looked at: those of pods that have gone by now tell it better.
+pub(super) fn rest(
+    pods: &[&PodPlan],
+    policy: &DrainPolicy,
+    terms: Terms,
+    deadline: Option<Duration>,
+    now: Timestamp,
+) -> Estimate {
+    let mut reasons = unbounded(pods, terms, now);
+    reasons.retain(|reason| !matches!(reason, Unbounded::NoRoom { .. }));
+    bounded(reasons, policy, deadline, || needed(pods, policy, terms, now))
+}
+
+/// The time that is needed, if nothing stands against it, within what the deadline leaves.
+fn bounded(
+    reasons: Vec<Unbounded>,
+    policy: &DrainPolicy,
+    deadline: Option<Duration>,
+    needed: impl FnOnce() -> Duration,
+) -> Estimate {
+    let deletion = deadline.filter(|_| policy.at_deadline == AtDeadline::Delete);
     let deletion = deletion.map(|deadline| deadline.saturating_add(REMOVAL_OVERHEAD));
     if !reasons.is_empty() {
         return match deletion {
@@ -112,8 +137,8 @@ pub(super) fn estimate(pods: &[PodPlan], policy: &DrainPolicy, terms: Terms, now
         };
     }
 
-    let needed = needed(pods, policy, terms, now);
-    match (deletion, policy.deadline) {
+    let needed = needed();
+    match (deletion, deadline) {
         (Some(deletion), _) => Estimate::AtMost(needed.min(deletion)),
         (None, Some(deadline)) if needed > deadline => {
             Estimate::Unbounded(vec![Unbounded::Deadline { needed, deadline }])
@@ -123,7 +148,7 @@ pub(super) fn estimate(pods: &[PodPlan], policy: &DrainPolicy, terms: Terms, now
 }
 
 /// Everything that has to happen and that nobody can foresee.
-fn unbounded(pods: &[PodPlan], terms: Terms, now: Timestamp) -> Vec<Unbounded> {
+fn unbounded(pods: &[&PodPlan], terms: Terms, now: Timestamp) -> Vec<Unbounded> {
     let mut reasons = Vec::new();
     let is_left_in_the_end = terms.leave_after_seconds.is_some();
     if terms.is_unreachable && !is_left_in_the_end && pods.iter().any(|pod| pod.verdict.action.removes()) {
@@ -148,19 +173,19 @@ fn unbounded(pods: &[PodPlan], terms: Terms, now: Timestamp) -> Vec<Unbounded> {
 }
 
 /// The first pod without room elsewhere that goes in an earlier round and takes from the budget that this one waits for.
-fn waits_for_no_room(waiting: &PodPlan, pods: &[PodPlan]) -> Option<PodReference> {
+fn waits_for_no_room(waiting: &PodPlan, pods: &[&PodPlan]) -> Option<PodReference> {
     if !waiting.budgets.verdict.blocks() {
         return None;
     }
-    let goes_before = |pod: &&PodPlan| pod.budgets.round < waiting.budgets.round && pod.budgets.round.is_some();
-    let shares = |pod: &&PodPlan| pod.budgets.covering.iter().any(|it| waiting.budgets.covering.contains(it));
-    let has_no_room = |pod: &&PodPlan| matches!(pod.fit, Some(Fit::Nowhere(_)));
+    let goes_before = |pod: &&&PodPlan| pod.budgets.round < waiting.budgets.round && pod.budgets.round.is_some();
+    let shares = |pod: &&&PodPlan| pod.budgets.covering.iter().any(|it| waiting.budgets.covering.contains(it));
+    let has_no_room = |pod: &&&PodPlan| matches!(pod.fit, Some(Fit::Nowhere(_)));
     let first = pods.iter().find(|pod| has_no_room(pod) && goes_before(pod) && shares(pod))?;
     Some(first.facts.reference.clone())
 }
 
 /// The time that removals take, and replacements between the rounds.
-fn needed(pods: &[PodPlan], policy: &DrainPolicy, terms: Terms, now: Timestamp) -> Duration {
+fn needed(pods: &[&PodPlan], policy: &DrainPolicy, terms: Terms, now: Timestamp) -> Duration {
     let mut waves: BTreeMap<(Option<u32>, Option<u32>), Vec<Duration>> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| pod.verdict.action.removes()) {
         waves.entry((pod.group, pod.budgets.round)).or_default().push(removal(pod, terms, now));

@@ -24,6 +24,7 @@ mod policy;
 mod progress;
 mod reason;
 mod recreated;
+mod rest;
 mod rule;
 mod step;
 mod summary;

@@ -33,6 +33,8 @@ pub struct DrainPlan {
     pub estimate: Option<Estimate>,
     /// Tells whether another plan would do the same.
     pub hash: PlanHash,
+    /// The times that hold on the node.
+    pub(super) terms: Terms,
 }
 
 impl DrainPlan {
@@ -106,6 +108,7 @@ pub fn plan(input: &PlanInput<'_>, policy: &DrainPolicy) -> DrainPlan {
         estimate: refusals.is_empty().then(|| estimate::estimate(&pods, policy, terms, input.now)),
         refusals,
         hash: hash::hash(&node_uid, policy, &pods),
+        terms,
         node_uid,
         pods,
     }

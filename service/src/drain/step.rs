@@ -54,6 +54,8 @@ pub struct Step {
     pub wake: Option<Timestamp>,
     /// How the drain stands.
     pub outlook: Outlook,
+    /// When the drain has ended at the latest, if what is assumed holds. None while nobody can know.
+    pub estimated_end: Option<Timestamp>,
 }
 
 /// That a pod is to be removed.
@@ -121,6 +123,7 @@ impl Situation<'_> {
         }
         step.progress.extend(self.gone());
         step.outlook = self.outlook(&step);
+        step.estimated_end = self.estimated_end(&step);
         step
     }
 

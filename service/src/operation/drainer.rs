@@ -198,12 +198,14 @@ impl Drainer {
 
     /// Writes down where the pods are and which are to be removed, and then removes those.
     async fn take(&mut self, step: Step, now: Timestamp) -> anyhow::Result<()> {
-        let Step { progress, removals, outlook, .. } = step;
+        let Step { progress, removals, outlook, estimated_end, .. } = step;
         if progress.iter().any(|pod| !pod.state.is_done() && !self.knows(pod)) {
             self.last_came = Instant::now();
         }
-        let progress = compact(progress);
+        let (count, progress) = (progress.len(), compact(progress));
+        let forgotten = u32::try_from(count - progress.len()).unwrap_or(u32::MAX);
         let mut after = self.journal.status();
+        after.forgotten_pods = after.forgotten_pods.saturating_add(forgotten);
         let (state, message) = match (self.journal.cancel(), outlook) {
             (Some(cancel), _) => (State::Cancelling, cancelled_by(cancel)),
             (None, _) if self.is_lifted() => (State::Paused, uncordoned_by(&after.cordon.manager)),
@@ -213,7 +215,9 @@ impl Drainer {
         self.progress.clone_from(&progress);
         let mut is_news = after.set_progress(progress, now);
         is_news |= after.enter(state, message, now);
-        if is_news {
+        // When it ends is written down with what is news, and is none by itself.
+        if is_news || forgotten > 0 {
+            after.estimated_end_time = estimated_end;
             self.progress.clone_from(&after.pods);
             self.journal.write(after).await?;
         }

@@ -148,9 +148,15 @@ pub struct OperationStatus {
     pub end_time: Option<Timestamp>,
     /// What holds for the node's cordon.
     pub cordon: Cordon,
-    /// The pods that it has to do with, each where it is.
+    /// The pods that it has to do with, each where it is. Of those that are gone, the latest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<PodProgress>,
+    /// How many more pods are gone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub forgotten_pods: u32,
+    /// When it has ended at the latest, as it looked when this was written. None where nobody can know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_end_time: Option<Timestamp>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<OperationFailure>,
@@ -287,6 +293,10 @@ impl Requester {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// An object that only nodeward looks into.

@@ -79,6 +79,7 @@ impl OperationStatus {
         });
         let pods = pods.collect();
         self.set_progress(pods, now);
+        self.estimated_end_time = None;
         if self.cordon.state == CordonState::Own {
             self.set_cordon(CordonState::Left, "", now);
         }

@@ -12,6 +12,7 @@ mod kubectl;
 mod order;
 mod properties;
 mod recreated;
+mod rest;
 mod step;
 mod time;
 mod volumes;

@@ -55,7 +55,7 @@ fn metadata(operation: &NodeOperation) -> v1::DrainNodeMetadata {
         node_uid: node.uid.clone(),
         state: operation_state(status.state).into(),
         policy: policy.as_ref().map(self::policy),
-        progress: Some(progress(&status.pods)),
+        progress: Some(progress(&status, Timestamp::now())),
         blocked_pods: blocked(&status.pods).into_iter().map(pod_progress).collect(),
         cordon: cordon_state(status.cordon.state).into(),
         create_time: created.map(timestamp),
@@ -95,7 +95,8 @@ fn trace_id(trace_parent: &str) -> &str {
 fn result(status: &OperationStatus) -> Option<operation::Result> {
     Some(match status.state {
         State::Succeeded => {
-            let response = v1::DrainNodeResponse { progress: Some(progress(&status.pods)), duration: took(status) };
+            let progress = Some(progress(status, Timestamp::now()));
+            let response = v1::DrainNodeResponse { progress, duration: took(status) };
             operation::Result::Response(any("nodeward.v1.DrainNodeResponse", &response))
         }
         State::Failed => operation::Result::Error(failure(&status.failure.clone().unwrap_or_default())),

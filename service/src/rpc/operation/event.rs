@@ -1,6 +1,7 @@
 //! What has happened in an operation, read off its status: of each pod, of the cordon and of the operation itself the latest,
 //! by its number. What was overtaken is not kept, so that whoever is slow costs nothing.
 
+use jiff::Timestamp;
 use nodeward_api::v1;
 use nodeward_api::v1::operation_event::Event;
 
@@ -29,7 +30,7 @@ pub(super) fn next_after(status: &OperationStatus, after: i64, on_uncordon: OnUn
         News::Cordon => (status.cordon.time, cordon_change(status, on_uncordon)),
         News::Pod(pod) => (pod.since, Event::Pod(pod_progress(pod))),
     };
-    let progress = Some(progress(&status.pods));
+    let progress = Some(progress(status, Timestamp::now()));
     Some(v1::OperationEvent { sequence, event_time: time.map(timestamp), event: Some(event), progress })
 }
 
@@ -61,8 +62,6 @@ fn what_it_does(cordon: &Cordon, on_uncordon: OnUncordon) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::drain::PodState;
     use crate::operation::State;

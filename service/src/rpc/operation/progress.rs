@@ -1,17 +1,22 @@
 //! Where the pods of a drain are, as the contract has it.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use nodeward_api::v1;
 use nodeward_api::v1::pod_progress::State as ContractState;
 
 use crate::drain::{PodProgress, PodState};
 use crate::node::convert::timestamp;
-use crate::operation::{CordonState, State};
+use crate::operation::{CordonState, OperationStatus, State};
 use crate::rpc::drain::convert::{action, blocker, pod_reference};
 
-/// How many pods are where.
-pub(super) fn progress(pods: &[PodProgress]) -> v1::DrainProgress {
-    let mut counts = v1::DrainProgress::default();
-    for pod in pods {
+/// How many pods are where, and how much longer it takes from now on.
+pub(super) fn progress(status: &OperationStatus, now: Timestamp) -> v1::DrainProgress {
+    let forgotten = i32::try_from(status.forgotten_pods).unwrap_or(i32::MAX);
+    let estimate = time_left(status, now);
+    let mut counts = v1::DrainProgress { total: forgotten, gone: forgotten, estimate, ..Default::default() };
+    for pod in &status.pods {
         let count = match pod.state {
             PodState::Pending | PodState::Removing => &mut counts.pending,
             PodState::Blocked => &mut counts.blocked,
@@ -24,6 +29,12 @@ pub(super) fn progress(pods: &[PodProgress]) -> v1::DrainProgress {
         counts.total += i32::from(pod.state != PodState::Skipped);
     }
     counts
+}
+
+/// How much longer it takes. None if nobody knows, or if it has taken longer than was thought.
+fn time_left(status: &OperationStatus, now: Timestamp) -> Option<prost_types::Duration> {
+    let left = Duration::try_from(status.estimated_end_time?.duration_since(now)).ok()?;
+    left.try_into().ok().filter(|_| !left.is_zero())
 }
 
 /// Where a pod is.
@@ -87,7 +98,25 @@ mod tests {
         use PodState::{Blocked, Gone, Pending, Removed, Removing, Skipped, Terminating};
         let pod = |state| PodProgress { state, ..PodProgress::default() };
         let pods = [Pending, Removing, Blocked, Blocked, Removed, Terminating, Gone, Skipped, Skipped].map(pod);
-        let v1::DrainProgress { total, pending, blocked, terminating, gone, skipped, .. } = progress(&pods);
+        let status = OperationStatus { pods: pods.to_vec(), ..OperationStatus::default() };
+        let now = Timestamp::UNIX_EPOCH;
+        let v1::DrainProgress { total, pending, blocked, terminating, gone, skipped, .. } = progress(&status, now);
         assert_eq!((total, pending, blocked, terminating, gone, skipped), (7, 2, 2, 2, 1, 2));
+    }
+
+    #[test]
+    fn pods_that_are_gone_count_though_they_are_not_kept_any_more() {
+        let pods = vec![PodProgress { state: PodState::Gone, ..PodProgress::default() }];
+        let status = OperationStatus { pods, forgotten_pods: 7, ..OperationStatus::default() };
+        let v1::DrainProgress { total, gone, .. } = progress(&status, Timestamp::UNIX_EPOCH);
+        assert_eq!((total, gone), (8, 8));
+    }
+
+    #[test]
+    fn the_time_that_is_left_becomes_less_and_is_not_known_once_it_was_wrong() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let status = OperationStatus { estimated_end_time: Some(at(100)), ..OperationStatus::default() };
+        let left = |second| progress(&status, at(second)).estimate.map(|left| left.seconds);
+        assert_eq!([60, 99, 100, 200].map(left), [Some(40), Some(1), None, None]);
     }
 }

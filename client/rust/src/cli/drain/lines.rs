@@ -8,7 +8,7 @@ use nodeward_client::api::pod_progress::State;
 use nodeward_client::api::{Blocker, CordonChange, CordonState, OperationState, PodProgress};
 
 use super::tracked::Pod;
-use crate::output::cell_text;
+use crate::output::{cell_text, human_duration};
 
 /// How long a pod may be overdue before it is worth a word: kubelets need a moment to report the end.
 const OVERDUE_FOR: Duration = Duration::from_secs(5);
@@ -26,6 +26,11 @@ pub(super) fn state_line(node: &str, state: OperationState, message: &str) -> Op
         "" => format!("node/{node} {done}"),
         message => format!("node/{node} {done}: {}", cell_text(message)),
     })
+}
+
+/// What is said of how much longer it takes.
+pub(super) fn estimate_line(node: &str, estimate: Duration) -> String {
+    format!("node/{node} takes at most {} from now on", human_duration(estimate))
 }
 
 /// What is said of the node's cordon.

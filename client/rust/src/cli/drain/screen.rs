@@ -1,6 +1,6 @@
 //! What a terminal shows of drains: a bar for each node, and below which pods are blocked and why.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use nodeward_client::api::pod_progress::State;
 use nodeward_client::api::{Blocker, OperationState};
@@ -37,9 +37,10 @@ fn bar_line(drain: &Tracked, width: usize, now: SystemTime) -> String {
     if let Some(elapsed) = elapsed {
         line.push_str(&format!("  {}", human_duration(elapsed)));
     }
-    let estimate = progress.estimate.and_then(|estimate| Duration::try_from(estimate).ok());
-    if let Some(estimate) = estimate.filter(|_| !drain.is_over()) {
-        line.push_str(&format!(", at most {} left", human_duration(estimate)));
+    // When it has passed, it has taken longer than was thought.
+    let left = drain.estimated_end.and_then(|end| end.duration_since(now).ok());
+    if let Some(left) = left.filter(|_| !drain.is_over()) {
+        line.push_str(&format!(", at most {} left", human_duration(left)));
     }
     line.trim_end().to_owned()
 }
@@ -82,6 +83,8 @@ fn blocked(drain: &Tracked, now: SystemTime) -> Vec<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use nodeward_client::api::operation_event::Event;
     use nodeward_client::api::{DrainProgress, OperationEvent, OperationStateChange, PodProgress, PodReference};
     use prost_types::Timestamp;
@@ -93,9 +96,9 @@ mod tests {
     }
 
     fn drain(node: &str, gone: i32, state: OperationState) -> Tracked {
-        let estimate = Some(prost_types::Duration { seconds: 180, nanos: 0 });
-        let progress = DrainProgress { total: 20, gone, estimate, ..DrainProgress::default() };
-        Tracked { node: node.into(), state, progress, start: Some(second(0)), ..Tracked::default() }
+        let progress = DrainProgress { total: 20, gone, ..DrainProgress::default() };
+        let [start, estimated_end] = [0, 252].map(|time| Some(second(time)));
+        Tracked { node: node.into(), state, progress, start, estimated_end, ..Tracked::default() }
     }
 
     fn block(drain: &mut Tracked, name: &str, since: i64) {
@@ -114,6 +117,13 @@ mod tests {
             "worker-1  [------------------------]  0/20 gone     blocked     72s, at most 3m left",
         ];
         assert_eq!(screen(&drains, second(72)), expected);
+    }
+
+    #[test]
+    fn the_time_that_is_left_becomes_less_until_it_was_wrong() {
+        let drains = [drain("a", 5, OperationState::Running)];
+        assert!(screen(&drains, second(222))[0].ends_with(", at most 30s left"));
+        assert!(screen(&drains, second(253))[0].ends_with("running     4m13s"));
     }
 
     #[test]

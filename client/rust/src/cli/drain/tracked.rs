@@ -1,7 +1,7 @@
 //! What is known of an operation, event by event.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nodeward_client::api::operation_event::Event;
 use nodeward_client::api::pod_progress::State;
@@ -9,7 +9,7 @@ use nodeward_client::api::{Blocker, CordonState, DrainProgress, OperationEvent, 
 use nodeward_client::longrunning::Operation;
 use nodeward_client::{drain_metadata, node_id};
 
-use super::lines::{cordon_line, late_line, pod_lines, state_line};
+use super::lines::{cordon_line, estimate_line, late_line, pod_lines, state_line};
 
 /// An operation, as it was last heard of.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,10 @@ pub struct Tracked {
     pub node: String,
     pub(super) state: OperationState,
     pub(super) progress: DrainProgress,
+    /// When it has ended at the latest, as far as is known.
+    pub(super) estimated_end: Option<SystemTime>,
+    /// Whether that was said.
+    pub(super) is_estimate_told: bool,
     pub(super) start: Option<SystemTime>,
     pub(super) end: Option<SystemTime>,
     pub(super) message: String,
@@ -45,11 +49,13 @@ impl Tracked {
     pub fn new(operation: &Operation) -> Self {
         let metadata = drain_metadata(operation).unwrap_or_default();
         let time = |time: Option<prost_types::Timestamp>| time.and_then(|time| SystemTime::try_from(time).ok());
+        let progress = metadata.progress.unwrap_or_default();
         Self {
             operation: operation.name.clone(),
             node: node_id(&metadata.node).to_owned(),
             state: metadata.state(),
-            progress: metadata.progress.unwrap_or_default(),
+            estimated_end: estimated_end(&progress),
+            progress,
             start: time(metadata.start_time.or(metadata.create_time)),
             end: time(metadata.end_time),
             ..Self::default()
@@ -76,9 +82,10 @@ impl Tracked {
     pub fn take(&mut self, event: OperationEvent) -> Vec<String> {
         let OperationEvent { event, progress, event_time, .. } = event;
         if let Some(progress) = progress {
+            self.estimated_end = estimated_end(&progress);
             self.progress = progress;
         }
-        match event {
+        let mut lines = match event {
             Some(Event::StateChange(change)) => {
                 self.state = change.state();
                 self.message = change.message;
@@ -94,7 +101,17 @@ impl Tracked {
             Some(Event::Pod(progress)) => self.take_pod(progress),
             // An event of a later version of the contract.
             None => Vec::new(),
-        }
+        };
+        lines.extend(self.new_estimate());
+        lines
+    }
+
+    /// How much longer it takes, if that was not known before.
+    fn new_estimate(&mut self) -> Option<String> {
+        let estimate = self.progress.estimate.filter(|_| self.state == OperationState::Running);
+        let was_told = std::mem::replace(&mut self.is_estimate_told, estimate.is_some());
+        let estimate = estimate.filter(|_| !was_told)?;
+        Some(estimate_line(&self.node, Duration::try_from(estimate).ok()?))
     }
 
     fn take_pod(&mut self, progress: PodProgress) -> Vec<String> {
@@ -107,5 +124,32 @@ impl Tracked {
             self.pods.remove(&uid);
         }
         lines
+    }
+}
+
+fn estimated_end(progress: &DrainProgress) -> Option<SystemTime> {
+    SystemTime::now().checked_add(Duration::try_from(progress.estimate?).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use nodeward_client::api::OperationStateChange;
+
+    use super::*;
+
+    #[test]
+    fn how_long_it_takes_is_told_when_it_is_known_and_again_once_it_was_not() {
+        let mut drain = Tracked { node: "a".into(), ..Tracked::default() };
+        let mut take = |state: OperationState, seconds: Option<i64>| {
+            let event = Some(Event::StateChange(OperationStateChange { state: state.into(), message: String::new() }));
+            let estimate = seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
+            let progress = Some(DrainProgress { estimate, ..DrainProgress::default() });
+            drain.take(OperationEvent { event, progress, ..OperationEvent::default() })
+        };
+        let nothing: [&str; 0] = [];
+        assert_eq!(take(OperationState::Running, Some(40)), ["node/a takes at most 40s from now on"]);
+        assert_eq!(take(OperationState::Running, Some(30)), nothing);
+        assert_eq!(take(OperationState::Blocked, None), nothing);
+        assert_eq!(take(OperationState::Running, Some(20)), ["node/a takes at most 20s from now on"]);
     }
 }
