@@ -1,11 +1,13 @@
 //! Brings the conditions of nodes in line with operations that have ended: a server that ended one may have been stopped before
 //! it could write them.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
-use tokio::time::sleep;
+use kube::ResourceExt as _;
+use tokio::time::{Instant, sleep};
 
 use super::super::NodeOperation;
 use super::Trails;
@@ -18,17 +20,56 @@ use crate::cluster::observe::View;
 /// How often it is looked for such nodes. Right after an end its own trail is on its way to say so.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is tried in a term for one operation: its requester may not be allowed to any more, and each attempt leaves its
+/// traces.
+const MOST_TRIES: u32 = 4;
+
+/// How much longer the pause is after each.
+const LONGER: u32 = 5;
+
+/// What was tried in this term, by the names of the operations.
+#[derive(Default)]
+struct Tries(HashMap<String, Try>);
+
+struct Try {
+    count: u32,
+    again: Instant,
+}
+
+impl Tries {
+    /// Whether it is tried now for this operation, which is counted.
+    fn begin(&mut self, operation: &str, now: Instant) -> bool {
+        let tried = self.0.entry(operation.to_owned()).or_insert(Try { count: 0, again: now });
+        if tried.count == MOST_TRIES || now < tried.again {
+            return false;
+        }
+        tried.again = now + EVERY * LONGER.pow(tried.count);
+        tried.count += 1;
+        true
+    }
+
+    /// Forgets operations of which nothing is left.
+    fn keep(&mut self, left: &BTreeSet<String>) {
+        self.0.retain(|operation, _| left.contains(operation));
+    }
+}
+
 impl Trails {
     /// Mends what is left of operations that have ended, for as long as the term lasts.
     pub async fn keep_mending(self, operations: View<NodeOperation>, term: Term) {
         self.cluster.store().ready().await;
         operations.in_sync().await;
+        let mut tries = Tries::default();
         loop {
+            let mut left = BTreeSet::new();
             for view in self.cluster.store().snapshot().nodes.iter() {
-                if let Some(operation) = left_by(view.object(), &operations) {
+                let Some(operation) = left_by(view.object(), &operations) else { continue };
+                if tries.begin(&operation.name_any(), Instant::now()) {
                     self.mend(&operation, &term).await;
                 }
+                left.insert(operation.name_any());
             }
+            tries.keep(&left);
             sleep(EVERY).await;
         }
     }
@@ -93,6 +134,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_said_of_another_operation_stays() {
         assert_eq!(mended("operations/another").await, "True");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_not_be_mended_is_tried_a_few_times_with_growing_pauses() {
+        let (mut tries, begun) = (Tries::default(), Instant::now());
+        let mut tried = Vec::new();
+        for minute in 0..10_000 {
+            if tries.begin("drain", begun + EVERY * minute) {
+                tried.push(minute);
+            }
+        }
+        assert_eq!(tried, [0, 1, 6, 31]);
+        assert!(tries.begin("another", begun), "each has tries of its own");
+        tries.keep(&BTreeSet::new());
+        assert!(tries.begin("drain", begun), "what was mended may be left anew");
     }
 
     #[tokio::test(start_paused = true)]

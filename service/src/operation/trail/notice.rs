@@ -38,6 +38,9 @@ pub(super) struct ConditionNotice {
 /// That the node is being drained (KEP-5683).
 pub(super) const DRAIN_IN_PROGRESS: &str = "DrainInProgress";
 
+/// What is said where it is not kept why something is blocked.
+const NOT_KNOWN: &str = "something keeps it; it is tried again, and the events of the operation say more";
+
 /// That it was drained (KEP-5683).
 const DRAINED: &str = "Drained";
 
@@ -96,10 +99,14 @@ fn condition(kind: &'static str, is_true: bool, reason: &'static str, message: &
 
 /// What is blocked: the first pod, and how many others are.
 fn blocked(subject: &Subject, pods: &[PodProgress]) -> (String, Option<ObjectReference>) {
-    let mut blocked = pods.iter().filter(|pod| pod.state == PodState::Blocked);
-    let Some(first) = blocked.next() else { return (subject.operation().to_owned(), None) };
-    let why = first.blocker.as_ref().map(ToString::to_string).unwrap_or_default();
-    let others = match blocked.count() {
+    let is_stuck = |pod: &&PodProgress| pod.blocker.as_ref().is_some_and(|blocker| !blocker.passes());
+    let blocked: Vec<_> = pods.iter().filter(|pod| pod.state == PodState::Blocked).collect();
+    // What is left may be ending, and be kept by its finalizers or its kubelet.
+    let blocked = if blocked.is_empty() { pods.iter().filter(is_stuck).collect() } else { blocked };
+    let told = blocked.iter().find(|pod| pod.blocker.is_some()).or(blocked.first());
+    let Some(first) = told else { return (format!("{}: {NOT_KNOWN}", subject.operation()), None) };
+    let why = first.blocker.as_ref().map_or_else(|| NOT_KNOWN.to_owned(), ToString::to_string);
+    let others = match blocked.len() - 1 {
         0 => String::new(),
         others => format!("; and {others} more pods are blocked"),
     };
@@ -138,6 +145,27 @@ mod tests {
         assert_eq!(note(&status), "operations/o: pod shop/a: its namespace is being deleted");
         status.pods.push(pod("b"));
         assert!(note(&status).ends_with("; and 1 more pods are blocked"), "{}", note(&status));
+    }
+
+    #[test]
+    fn what_is_blocked_is_never_told_without_a_reason() {
+        let pod = |name: &str, state, blocker| {
+            let pod = PodReference { namespace: "shop".into(), name: name.into(), uid: name.into() };
+            PodProgress { state, blocker, ..PodProgress::of(&pod) }
+        };
+        let note = |pods: Vec<PodProgress>| {
+            let status = OperationStatus { state: State::Blocked, pods, ..OperationStatus::default() };
+            Notice::of_state(&subject(), &status).unwrap().event.unwrap().note
+        };
+        assert_eq!(note(Vec::new()), format!("operations/o: {NOT_KNOWN}"));
+        let unknown = || pod("a", PodState::Blocked, None);
+        assert_eq!(note(vec![unknown()]), format!("operations/o: pod shop/a: {NOT_KNOWN}"));
+        let known = pod("b", PodState::Blocked, Some(Blocker::NamespaceTerminating));
+        let expected = "operations/o: pod shop/b: its namespace is being deleted; and 1 more pods are blocked";
+        assert_eq!(note(vec![unknown(), known]), expected);
+        let overdue = Blocker::Overdue { since: jiff::Timestamp::UNIX_EPOCH, finalizers: Vec::new() };
+        let ending = pod("c", PodState::Terminating, Some(overdue));
+        assert!(note(vec![ending]).starts_with("operations/o: pod shop/c: it should have ended at "));
     }
 
     #[test]
