@@ -27,6 +27,9 @@ pub enum Blocker {
         /// Pods that the budget counts on but that are not healthy: the first of them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         unready: Vec<PodReference>,
+        /// Pods that it has let go a moment ago and that are still there, which it does not count: the first of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evicted: Vec<PodReference>,
     },
     /// Its budget was changed, and its controller has not taken that into account yet.
     BudgetUnprocessed {
@@ -110,12 +113,14 @@ impl Blocker {
             | BudgetVerdict::Unprotected
             | BudgetVerdict::Exempt { .. }
             | BudgetVerdict::Now { .. } => return None,
-            BudgetVerdict::Waits { budget, held_by, ahead: _ } => {
+            BudgetVerdict::Waits { budget, held_by, evicted, ahead: _ } => {
                 let unready = held_by.iter().take(MOST_PODS).map(|pod| pod.reference.clone()).collect();
-                Self::Budget { budget: budget.clone(), never: false, unready }
+                let evicted = evicted.iter().take(MOST_PODS).cloned().collect();
+                Self::Budget { budget: budget.clone(), never: false, unready, evicted }
             }
             BudgetVerdict::Never { budget } => {
-                Self::Budget { budget: budget.clone(), never: true, unready: Vec::new() }
+                let (unready, evicted) = (Vec::new(), Vec::new());
+                Self::Budget { budget: budget.clone(), never: true, unready, evicted }
             }
             BudgetVerdict::Several => Self::SeveralBudgets { budgets: names() },
             BudgetVerdict::NotProcessed { budget, .. } => Self::BudgetUnprocessed { budget: budget.to_string() },
@@ -165,6 +170,10 @@ impl Blocker {
             Self::Budget { never: true, .. } => {
                 "the budget asks for as many healthy pods as there are: relax it, add replicas, or override it"
             }
+            Self::Budget { evicted, unready, .. } if !evicted.is_empty() && unready.is_empty() => {
+                "it has let these pods go and they are still there: it counts them again after two minutes, or add replicas, relax the \
+                 budget, or override it"
+            }
             Self::Budget { .. } => "make the unready pods ready, add replicas, relax the budget, or override it",
             Self::BudgetUnprocessed { .. } => "see whether the controller manager runs, if it stays so",
             Self::BudgetFault { .. } => "mend the budget, or override it",
@@ -199,11 +208,16 @@ impl Blocker {
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Budget { budget, unready, .. } => {
+            Self::Budget { budget, unready, evicted, .. } => {
                 let BudgetNumbers { budget, healthy, desired, .. } = budget;
                 write!(f, "budget {budget} needs {desired} healthy pods and has {healthy}")?;
-                let names: Vec<String> = unready.iter().map(ToString::to_string).collect();
-                if names.is_empty() { Ok(()) } else { write!(f, "; not ready: {}", names.join(", ")) }
+                for (what, pods) in [("not ready", unready), ("evicted and still there", evicted)] {
+                    let names: Vec<String> = pods.iter().map(ToString::to_string).collect();
+                    if !names.is_empty() {
+                        write!(f, "; {what}: {}", names.join(", "))?;
+                    }
+                }
+                Ok(())
             }
             Self::BudgetUnprocessed { budget } => write!(f, "budget {budget} was changed and is being processed"),
             Self::BudgetFault { budget, message } if budget.is_empty() => write!(f, "its budget: {message}"),

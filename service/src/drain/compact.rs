@@ -47,10 +47,11 @@ fn size(value: &(impl serde::Serialize + ?Sized)) -> usize {
 fn name_unready_once(pods: &mut [PodProgress]) {
     let mut named: BTreeSet<BudgetName> = BTreeSet::new();
     for blocker in pods.iter_mut().filter_map(|pod| pod.blocker.as_mut()) {
-        if let Blocker::Budget { budget, unready, .. } = blocker
+        if let Blocker::Budget { budget, unready, evicted, .. } = blocker
             && !named.insert(budget.budget.clone())
         {
             unready.clear();
+            evicted.clear();
         }
     }
 }
@@ -58,7 +59,10 @@ fn name_unready_once(pods: &mut [PodProgress]) {
 fn shorten(pods: &mut [PodProgress]) {
     for blocker in pods.iter_mut().filter_map(|pod| pod.blocker.as_mut()) {
         match blocker {
-            Blocker::Budget { unready, .. } => unready.clear(),
+            Blocker::Budget { unready, evicted, .. } => {
+                unready.clear();
+                evicted.clear();
+            }
             Blocker::SeveralBudgets { budgets: names }
             | Blocker::Overdue { finalizers: names, .. }
             | Blocker::VolumeAttached { volumes: names } => names.truncate(FEW),

@@ -11,6 +11,9 @@ use crate::pod::{Controller, Phase, PodFacts, PodReference};
 /// More evictions that were granted and not seen to happen than this stop a budget (`MaxDisruptedPodSize`).
 const MAX_DISRUPTED_PODS: usize = 2000;
 
+/// For how long a pod is not counted whose eviction was granted and not seen to happen (`DeletionTimeout`).
+const LET_GO: SignedDuration = SignedDuration::from_mins(2);
+
 /// A pod that was made less long ago than this is taken to be starting, not to be broken.
 const STARTING: SignedDuration = SignedDuration::from_mins(5);
 
@@ -33,6 +36,7 @@ pub(super) struct Ledger {
     generation: i64,
     observed_generation: i64,
     disrupted_pods: usize,
+    evicted: Vec<PodReference>,
     sync_failure: Option<String>,
     held_by: Vec<UnreadyPod>,
 
@@ -62,6 +66,7 @@ impl Ledger {
         };
         let policy = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.as_deref());
         let covered = pods.iter().filter(|pod| covers(budget, pod));
+        let evicted = covered.clone().filter(|pod| was_let_go(budget, pod, now)).map(|pod| PodReference::of(pod));
         let held_by: Vec<_> = covered.clone().filter_map(|pod| unready(pod, now)).collect();
         let coming = covered.filter(|pod| is_to_become_healthy(pod, now)).count();
         Self {
@@ -69,6 +74,7 @@ impl Ledger {
             generation: budget.metadata.generation.unwrap_or(0),
             observed_generation: status.and_then(|status| status.observed_generation).unwrap_or(0),
             disrupted_pods: status.and_then(|status| status.disrupted_pods.as_ref()).map_or(0, |pods| pods.len()),
+            evicted: evicted.collect(),
             sync_failure: sync_failure(budget),
             held_by,
             taken: 0,
@@ -110,7 +116,8 @@ impl Ledger {
     }
 
     fn waits(&self) -> BudgetVerdict {
-        BudgetVerdict::Waits { budget: self.numbers.clone(), ahead: self.taken, held_by: self.held_by.clone() }
+        let (budget, held_by, evicted) = (self.numbers.clone(), self.held_by.clone(), self.evicted.clone());
+        BudgetVerdict::Waits { budget, ahead: self.taken, held_by, evicted }
     }
 
     /// Why nothing more is let go in this round (`checkAndDecrement`).
@@ -190,6 +197,13 @@ fn sync_failure(budget: &PodDisruptionBudget) -> Option<String> {
         .iter()
         .find(|it| it.type_ == "DisruptionAllowed" && it.status == "False" && it.reason == "SyncFailed")?;
     Some(failed.message.clone()).filter(|message| !message.is_empty())
+}
+
+/// Whether a budget has let a pod go that is still there as if nothing had happened, and does not count it for that long.
+fn was_let_go(budget: &PodDisruptionBudget, pod: &Pod, now: Timestamp) -> bool {
+    let disrupted = budget.status.as_ref().and_then(|status| status.disrupted_pods.as_ref());
+    let granted = disrupted.and_then(|pods| pods.get(pod.metadata.name.as_deref()?));
+    pod.metadata.deletion_timestamp.is_none() && granted.is_some_and(|granted| now.duration_since(granted.0) < LET_GO)
 }
 
 /// The pod, if a budget counts on it but it is not healthy.

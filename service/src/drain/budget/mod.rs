@@ -112,6 +112,9 @@ pub enum BudgetVerdict {
         ahead: u32,
         /// The pods that the budget counts on but that are not healthy.
         held_by: Vec<UnreadyPod>,
+        /// The pods that it has let go a moment ago and that are still there as if nothing had happened: it does not count
+        /// them for two minutes.
+        evicted: Vec<PodReference>,
     },
     /// Its budget needs all the pods that it counts on: it never lets any go.
     Never {

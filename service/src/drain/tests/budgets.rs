@@ -43,7 +43,7 @@ fn a_pod_that_waits_shows_the_numbers_and_who_holds_the_budget() {
     let plan = cluster.budget(budget("web").healthy(2, 2, 3)).default_plan();
 
     let check = &planned(&plan, "web-1").budgets;
-    let BudgetVerdict::Waits { budget, ahead, held_by } = &check.verdict else { panic!("{check:?}") };
+    let BudgetVerdict::Waits { budget, ahead, held_by, .. } = &check.verdict else { panic!("{check:?}") };
     assert_eq!((budget.healthy, budget.desired, budget.allowed, budget.expected), (2, 2, 0, 3));
     assert_eq!(*ahead, 0);
     assert_eq!(held_by.len(), 1);
@@ -51,6 +51,22 @@ fn a_pod_that_waits_shows_the_numbers_and_who_holds_the_budget() {
     assert_eq!(held_by[0].node.as_deref(), Some("other"));
     assert_eq!(check.round, None, "a pod that has been broken for an hour is not taken to recover");
     assert_eq!(check.covering, [BudgetName { namespace: "default".into(), name: "web".into() }]);
+}
+
+#[test]
+fn pods_whose_evictions_were_granted_and_not_seen_to_happen_are_named() {
+    let granted = |seconds| {
+        let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(seconds_from_now(seconds));
+        let budget = budget("web").healthy(2, 2, 3);
+        let budget = budget.status(|status| status.disrupted_pods = Some([("web-2".to_owned(), time)].into()));
+        let plan = cluster([web("web-1"), web("web-2").on("other")]).budget(budget).default_plan();
+        Blocker::of_budgets(&planned(&plan, "web-1").budgets.verdict, &[]).unwrap()
+    };
+    let waits = granted(-60);
+    let text = "budget default/web needs 2 healthy pods and has 2; evicted and still there: default/web-2";
+    assert_eq!(waits.to_string(), text);
+    assert!(waits.hint().contains("counts them again"), "{}", waits.hint());
+    assert_eq!(granted(-120).to_string(), "budget default/web needs 2 healthy pods and has 2");
 }
 
 #[test]

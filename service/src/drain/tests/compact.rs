@@ -40,7 +40,12 @@ fn a_thousand_blocked_pods_with_the_longest_names_and_messages_fit() {
     let words = "\u{1}".repeat(5000);
     let unready: Vec<_> = (0..10).map(reference).collect();
     let names: Vec<_> = (0..32).map(|_| "b".repeat(317)).collect();
-    let budget = |name| Blocker::Budget { budget: numbers(name), never: false, unready: unready.clone() };
+    let budget = |name| Blocker::Budget {
+        budget: numbers(name),
+        never: false,
+        unready: unready.clone(),
+        evicted: unready.clone(),
+    };
     let blockers = [
         budget('a'),
         budget('b'),
@@ -67,7 +72,7 @@ fn a_thousand_blocked_pods_with_the_longest_names_and_messages_fit() {
 #[test]
 fn what_fits_is_left_as_it_is() {
     let unready = vec![reference(1)];
-    let blocker = Blocker::Budget { budget: numbers('a'), never: false, unready };
+    let blocker = Blocker::Budget { budget: numbers('a'), never: false, unready, evicted: Vec::new() };
     let pods: Vec<_> = (0..110).map(|number| blocked(number, blocker.clone())).collect();
     assert_eq!(compact(pods.clone()), pods);
 }
@@ -75,7 +80,7 @@ fn what_fits_is_left_as_it_is() {
 #[test]
 fn the_unready_pods_of_a_budget_are_named_at_its_first_pod_if_there_are_many() {
     let unready: Vec<_> = (0..10).map(reference).collect();
-    let blocker = Blocker::Budget { budget: numbers('a'), never: false, unready };
+    let blocker = Blocker::Budget { budget: numbers('a'), never: false, unready, evicted: Vec::new() };
     let pods = compact((0..500).map(|number| blocked(number, blocker.clone())).collect());
     let named: Vec<usize> = pods
         .iter()
@@ -94,7 +99,8 @@ fn gone(number: usize) -> PodProgress {
 
 #[test]
 fn pods_that_are_there_keep_what_is_known_of_them_however_many_are_gone() {
-    let blocker = Blocker::Budget { budget: numbers('a'), never: false, unready: vec![reference(1)] };
+    let blocker =
+        Blocker::Budget { budget: numbers('a'), never: false, unready: vec![reference(1)], evicted: Vec::new() };
     let there: Vec<_> = (5000..5110).map(|number| blocked(number, blocker.clone())).collect();
     let pods = compact((0..5000).map(gone).chain(there.clone()).collect());
     let is_gone = |pod: &PodProgress| pod.state == PodState::Gone;

@@ -15,10 +15,11 @@ pub(in crate::rpc) fn blocker(blocker: &Blocker) -> v1::Blocker {
 
 fn kind(blocker: &Blocker) -> Kind {
     match blocker {
-        Blocker::Budget { budget, never, unready } => Kind::Budget(v1::BudgetBlocker {
+        Blocker::Budget { budget, never, unready, evicted } => Kind::Budget(v1::BudgetBlocker {
             budget: Some(budget_state(budget)),
             never_allows: *never,
             unready_pods: unready.iter().map(pod_reference).collect(),
+            evicted_pods: evicted.iter().map(pod_reference).collect(),
         }),
         Blocker::BudgetUnprocessed { budget } => Kind::BudgetFault(v1::BudgetFault {
             budget: Some(budget_named(budget)),
@@ -88,7 +89,7 @@ mod tests {
     fn a_budget_is_told_with_its_numbers_and_its_unready_pods() {
         let name = BudgetName { namespace: "shop".into(), name: "web".into() };
         let budget = BudgetNumbers { budget: name, healthy: 2, desired: 3, allowed: 0, expected: 4 };
-        let told = blocker(&Blocker::Budget { budget, never: true, unready: vec![pod()] });
+        let told = blocker(&Blocker::Budget { budget, never: true, unready: vec![pod()], evicted: Vec::new() });
         let Some(Kind::Budget(found)) = told.kind else { panic!("{told:?}") };
         let expected = v1::BudgetState {
             namespace: "shop".into(),
