@@ -173,6 +173,16 @@ async fn a_pod_that_goes_past_its_budget_has_the_budget_and_the_reason_in_its_re
     let [overridden] = &deletion.budget_overrides[..] else { panic!("one budget: {deletion:#?}") };
     assert_eq!(overridden.budget, format!("{}/web", story.workload.namespace));
     assert_eq!(overridden.reason, "owner agreed");
+
+    let of_override: Vec<_> = records.iter().filter(|record| record.override_use.is_some()).collect();
+    let [intent, outcome] = of_override[..] else { panic!("an intent and an outcome: {of_override:#?}") };
+    let used = intent.override_use.as_ref().unwrap();
+    assert_eq!((&used.budget, used.reason.as_str()), (&overridden.budget, "owner agreed"));
+    assert_eq!((&used.pod, &used.removal_audit_id), (&deletion.pod, &deletion.audit_id));
+    assert_ne!(intent.audit_id, deletion.audit_id, "it is a record of its own");
+    assert!(intent.sequence < deletion.sequence, "it is on the disk before the pod is deleted");
+    assert_eq!((intent.audit_id.as_str(), intent.outcome.is_none()), (outcome.audit_id.as_str(), true));
+    assert_eq!(outcome.outcome.as_ref().unwrap().result(), Outcome::Changed);
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ impl AuditRecord {
         for overridden in &mut self.request.budget_overrides {
             shorten(&mut overridden.reason);
         }
+        if let Some(used) = &mut self.request.budget_override {
+            shorten(&mut used.reason);
+        }
         self.user.omitted_groups += cut(&mut self.user.groups, MOST_GROUPS);
         if let Some(status) = &mut self.response_status {
             stand_in(&mut status.before);

@@ -45,7 +45,8 @@ pub(crate) use carry_out::failed;
 pub use layer::AuditLayer;
 pub use options::AuditOptions;
 pub use record::{
-    Asked, AuditRecord, NODES, OPERATIONS, ObjectRef, OverriddenBudget, PODS, ResponseStatus, Stage, User,
+    Asked, AuditRecord, BUDGETS, NODES, OPERATIONS, ObjectRef, OverriddenBudget, OverrideUse, PODS, ResponseStatus,
+    Stage, User,
 };
 pub use step::{AuditStep, Step};
 

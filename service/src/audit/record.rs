@@ -89,6 +89,9 @@ pub struct Asked {
     /// The budgets that are not respected in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_overrides: Vec<OverriddenBudget>,
+    /// That a budget is not respected, if it is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_override: Option<OverrideUse>,
     /// Why, in the caller's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -112,18 +115,21 @@ pub const NODES: &str = "nodes";
 /// The resource of pods.
 pub const PODS: &str = "pods";
 
+/// The resource of budgets.
+pub const BUDGETS: &str = "poddisruptionbudgets";
+
 /// The resource of operations.
 pub const OPERATIONS: &str = "operations";
 
-/// A node, a pod or an operation.
+/// A node, a pod, a budget or an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectRef {
-    /// [`NODES`], [`PODS`] or [`OPERATIONS`].
+    /// [`NODES`], [`PODS`], [`BUDGETS`] or [`OPERATIONS`].
     pub resource: String,
     /// What of it: `eviction` of a pod that is evicted, not deleted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subresource: String,
-    /// Its namespace, if it is a pod.
+    /// Its namespace, if it is a pod or a budget.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     /// Its name.
@@ -140,6 +146,21 @@ pub struct OverriddenBudget {
     pub budget: String,
     /// Why, in the caller's words.
     pub reason: String,
+}
+
+/// That a budget is not respected in removing one pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideUse {
+    /// Which, as `namespace/name`.
+    pub budget: String,
+    /// Why, in the caller's words.
+    pub reason: String,
+    /// The pod.
+    pub pod: ObjectRef,
+    /// The removal of the pod, by the id of its records.
+    #[serde(rename = "removalAuditID")]
+    pub removal_audit_id: String,
 }
 
 /// What came of a call.
@@ -180,6 +201,11 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Asked {
+    /// The pod that is removed, if it is about that, or about a budget that is not respected in it.
+    pub fn removed_pod(&self) -> Option<&ObjectRef> {
+        self.object(PODS).or(self.budget_override.as_ref().map(|used| &used.pod))
+    }
+
     /// The object that it is about, if it is one of this resource.
     pub fn object(&self, resource: &str) -> Option<&ObjectRef> {
         self.object_ref.as_ref().filter(|object| object.resource == resource)
@@ -196,11 +222,6 @@ impl ObjectRef {
     /// A node. The uid may be unknown.
     pub fn node(name: &str, uid: &str) -> Self {
         Self::of(NODES, name, uid)
-    }
-
-    /// Whether it is a pod.
-    pub fn is_pod(&self) -> bool {
-        self.resource == PODS
     }
 }
 

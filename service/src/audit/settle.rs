@@ -51,7 +51,7 @@ impl Auditor {
     }
 
     async fn verdict(&self, cluster: &Cluster, open: &Unsettled) -> Verdict {
-        if let Some(pod) = open.intent.request.object_ref.as_ref().filter(|object| object.is_pod()) {
+        if let Some(pod) = open.intent.request.removed_pod() {
             let deadline = || Instant::now() + PATIENCE;
             return match retry(|| cluster.remover().find(&pod.namespace, &pod.name, deadline())).await {
                 Ok(found) => verdict::of_removal(&pod.uid, found.as_ref()),

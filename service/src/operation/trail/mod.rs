@@ -28,7 +28,7 @@ use self::record::Subject;
 use self::teller::Teller;
 use super::happening::Happening;
 use super::{NodeOperation, OperationStatus};
-use crate::audit::{AuditStep, Auditor, Outcome};
+use crate::audit::{Asked, AuditStep, Auditor, Outcome};
 use crate::cluster::Cluster;
 use crate::cluster::evict::{PodRemoval, RemovalMethod};
 use crate::cluster::lease::Term;
@@ -101,7 +101,8 @@ struct Inner {
 
 /// A step that is not answered.
 struct UnderWay {
-    record: AuditStep,
+    /// Its record, and those of what it does besides.
+    records: Vec<AuditStep>,
     span: Span,
 }
 
@@ -130,7 +131,7 @@ impl Trail {
             }
             Happening::CordonAsked { audit_id } => {
                 let asked = subject.change_of_node("");
-                self.begin(audit_id, asked, trace.change(), 1).await?;
+                self.begin(audit_id, vec![(audit_id, asked)], trace.change(), 1).await?;
             }
             Happening::CordonAnswered { audit_id, answer } => self.answered(audit_id, record::of_change(answer)).await,
             Happening::RemovalSent { removal, attempt, overrides } => {
@@ -167,23 +168,33 @@ impl Trail {
         overrides: &[BudgetOverride],
     ) -> Result<(), Error> {
         let is_eviction = removal.method == RemovalMethod::Evict;
-        let asked = self.0.subject.removal(removal, overrides);
+        let subject = &self.0.subject;
+        // Whoever goes past a budget answers for each of them by itself.
+        let uses = overrides.iter().map(|it| (Uuid::new_v4(), subject.budget_override(removal, it)));
+        let removed = (removal.audit_id, subject.removal(removal, overrides));
         let span = self.0.trace.removal(is_eviction, &removal.namespace, &removal.name);
-        self.begin(removal.audit_id, asked, span, attempt).await
+        self.begin(removal.audit_id, uses.chain([removed]).collect(), span, attempt).await
     }
 
-    async fn begin(&self, audit_id: Uuid, asked: crate::audit::Asked, span: Span, attempt: u32) -> Result<(), Error> {
-        telemetry::step_is(&span, &audit_id.to_string(), attempt);
-        let record = self.0.auditor.begin_step(&self.0.subject.step(audit_id, self.trace_id(), asked)).await?;
-        self.0.steps().insert(audit_id, UnderWay { record, span });
+    /// Records what a step asks for: all of it, before any of it is done.
+    async fn begin(&self, step: Uuid, asked: Vec<(Uuid, Asked)>, span: Span, attempt: u32) -> Result<(), Error> {
+        let Inner { subject, auditor, .. } = &*self.0;
+        telemetry::step_is(&span, &step.to_string(), attempt);
+        let mut records = Vec::with_capacity(asked.len());
+        for (audit_id, asked) in asked {
+            records.push(auditor.begin_step(&subject.step(audit_id, self.trace_id(), asked)).await?);
+        }
+        self.0.steps().insert(step, UnderWay { records, span });
         Ok(())
     }
 
     async fn answered(&self, audit_id: Uuid, outcome: Outcome) {
         let step = self.0.steps().remove(&audit_id);
-        if let Some(UnderWay { record, span }) = step {
+        if let Some(UnderWay { records, span }) = step {
             telemetry::step_ended(&span, &outcome.outcome, &outcome.reason);
-            record.done(outcome).await;
+            for record in records {
+                record.done(outcome.clone()).await;
+            }
         }
     }
 

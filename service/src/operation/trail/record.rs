@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::super::{OperationSpec, OperationStatus, State};
-use crate::audit::{self, Asked, Done as _, ObjectRef, Outcome, OverriddenBudget, Step};
+use crate::audit::{self, Asked, BUDGETS, Done as _, ObjectRef, Outcome, OverriddenBudget, OverrideUse, PODS, Step};
 use crate::caller::Caller;
 use crate::cluster::evict::{PodRemoval, RemovalMethod, RemovalRefused};
 use crate::cluster::mutate::Changed;
@@ -70,16 +70,30 @@ impl Subject {
 
     /// That a pod is removed.
     pub fn removal(&self, removal: &PodRemoval, overrides: &[BudgetOverride]) -> Asked {
-        let subresource = if removal.method == RemovalMethod::Evict { "eviction" } else { "" };
-        let [resource, subresource] = ["pods", subresource].map(str::to_owned);
-        let (namespace, name, uid) = (removal.namespace.clone(), removal.name.clone(), removal.uid.clone());
         let overridden = overrides
             .iter()
             .map(|it| OverriddenBudget { budget: format!("{}/{}", it.namespace, it.name), reason: it.reason.clone() });
         Asked {
-            object_ref: Some(ObjectRef { resource, subresource, namespace, name, uid }),
+            object_ref: Some(pod_of(removal)),
             node_ref: Some(self.node.clone()),
             budget_overrides: overridden.collect(),
+            ..self.asked()
+        }
+    }
+
+    /// That a budget is not respected in removing a pod.
+    pub fn budget_override(&self, removal: &PodRemoval, overridden: &BudgetOverride) -> Asked {
+        let BudgetOverride { namespace, name, reason } = overridden;
+        let used = OverrideUse {
+            budget: format!("{namespace}/{name}"),
+            reason: reason.clone(),
+            pod: pod_of(removal),
+            removal_audit_id: removal.audit_id.to_string(),
+        };
+        Asked {
+            object_ref: Some(ObjectRef { namespace: namespace.clone(), ..ObjectRef::of(BUDGETS, name, "") }),
+            node_ref: Some(self.node.clone()),
+            budget_override: Some(used),
             ..self.asked()
         }
     }
@@ -93,6 +107,13 @@ impl Subject {
             ..Asked::default()
         }
     }
+}
+
+/// The pod, and how it is removed.
+fn pod_of(removal: &PodRemoval) -> ObjectRef {
+    let subresource = if removal.method == RemovalMethod::Evict { "eviction" } else { "" };
+    let (namespace, subresource) = (removal.namespace.clone(), subresource.to_owned());
+    ObjectRef { namespace, subresource, ..ObjectRef::of(PODS, &removal.name, &removal.uid) }
 }
 
 /// What came of the removal of a pod.
@@ -143,9 +164,8 @@ mod tests {
         Subject::new("o", &OperationSpec { node, reason, audit_id, ..OperationSpec::default() })
     }
 
-    #[test]
-    fn a_removal_names_pod_node_operation_request_and_overridden_budgets() {
-        let removal = PodRemoval {
+    fn deletion() -> PodRemoval {
+        PodRemoval {
             caller: Caller::Server,
             namespace: "shop".to_owned(),
             name: "web-1".to_owned(),
@@ -156,9 +176,38 @@ mod tests {
             dry_run: false,
             audit_id: Uuid::nil(),
             deadline: tokio::time::Instant::now(),
-        };
+        }
+    }
+
+    fn overridden() -> BudgetOverride {
         let [namespace, name, reason] = ["shop", "web", "owner agreed"].map(str::to_owned);
-        let asked = subject().removal(&removal, &[BudgetOverride { namespace, name, reason }]);
+        BudgetOverride { namespace, name, reason }
+    }
+
+    #[test]
+    fn the_use_of_an_override_names_budget_reason_pod_and_removal() {
+        let asked = subject().budget_override(&deletion(), &overridden());
+        let expected = serde_json::json!({
+            "objectRef": {"resource": "poddisruptionbudgets", "namespace": "shop", "name": "web"},
+            "nodeRef": {"resource": "nodes", "name": "worker-1", "uid": "n"},
+            "operation": "operations/o",
+            "requestAuditID": "r",
+            "budgetOverride": {
+                "budget": "shop/web",
+                "reason": "owner agreed",
+                "pod": {"resource": "pods", "namespace": "shop", "name": "web-1", "uid": "p"},
+                "removalAuditID": Uuid::nil().to_string(),
+            },
+            "reason": "new disk",
+            "dryRun": false,
+        });
+        assert_eq!(asked.removed_pod().unwrap().uid, "p");
+        assert_eq!(serde_json::to_value(asked).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_removal_names_pod_node_operation_request_and_overridden_budgets() {
+        let asked = subject().removal(&deletion(), &[overridden()]);
         let expected = serde_json::json!({
             "objectRef": {"resource": "pods", "namespace": "shop", "name": "web-1", "uid": "p"},
             "nodeRef": {"resource": "nodes", "name": "worker-1", "uid": "n"},

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::audit::query::{Ending, Found};
 use crate::audit::{
-    Asked, AuditRecord, NODES, OPERATIONS, ObjectRef, OverriddenBudget, PODS, ResponseStatus, Stage, User,
+    Asked, AuditRecord, NODES, OPERATIONS, ObjectRef, OverriddenBudget, OverrideUse, PODS, ResponseStatus, Stage, User,
 };
 use crate::node::convert::timestamp;
 
@@ -34,6 +34,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
         operation,
         request_audit_id,
         budget_overrides,
+        budget_override,
         reason,
         request_id,
         dry_run,
@@ -73,6 +74,7 @@ pub(super) fn to_contract(found: Found) -> v1::AuditRecord {
             .into_iter()
             .map(|OverriddenBudget { budget, reason }| v1::AuditBudgetOverride { budget, reason })
             .collect(),
+        override_use: budget_override.map(override_use_of),
     }
 }
 
@@ -81,6 +83,11 @@ fn pod_of(object: ObjectRef) -> v1::AuditPod {
     let removal =
         if subresource == "eviction" { v1::audit_pod::Removal::Eviction } else { v1::audit_pod::Removal::Deletion };
     v1::AuditPod { namespace, name, uid, removal: removal.into() }
+}
+
+fn override_use_of(used: OverrideUse) -> v1::AuditOverrideUse {
+    let OverrideUse { budget, reason, pod, removal_audit_id } = used;
+    v1::AuditOverrideUse { budget, reason, pod: Some(pod_of(pod)), removal_audit_id }
 }
 
 fn stage_of(stage: Stage) -> ContractStage {
@@ -238,5 +245,32 @@ mod tests {
         assert_eq!((shown.operation.as_str(), shown.request_audit_id.as_str()), ("operations/o", "r"));
         let overridden = v1::AuditBudgetOverride { budget: "shop/web".into(), reason: "owner agreed".into() };
         assert_eq!(shown.budget_overrides, [overridden]);
+    }
+
+    #[test]
+    fn a_record_of_an_override_names_the_budget_and_the_pod_and_is_none_of_a_removal() {
+        let record = json!({
+            "auditID": "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f",
+            "stage": "RequestReceived",
+            "rpc": "nodeward.v1.DrainService/DrainNode",
+            "user": {"username": "alice"},
+            "requestReceivedTimestamp": "1970-01-01T00:00:01.5Z",
+            "stageTimestamp": "1970-01-01T00:00:02Z",
+            "objectRef": {"resource": "poddisruptionbudgets", "namespace": "shop", "name": "web"},
+            "nodeRef": {"resource": "nodes", "name": "worker-3", "uid": "n"},
+            "budgetOverride": {
+                "budget": "shop/web",
+                "reason": "owner agreed",
+                "pod": {"resource": "pods", "namespace": "shop", "name": "web-1", "uid": "p"},
+                "removalAuditID": "r",
+            },
+        });
+        let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
+        let logged = "1970-01-01T00:00:03Z".parse().unwrap();
+        let shown = to_contract(Found { position, logged, record: serde_json::from_value(record).unwrap() });
+        assert_eq!((shown.pod, shown.node.as_str()), (None, "nodes/worker-3"));
+        let used = shown.override_use.unwrap();
+        assert_eq!((used.budget.as_str(), used.reason.as_str()), ("shop/web", "owner agreed"));
+        assert_eq!((used.pod.unwrap().name.as_str(), used.removal_audit_id.as_str()), ("web-1", "r"));
     }
 }

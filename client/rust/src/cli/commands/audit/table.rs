@@ -129,6 +129,9 @@ fn time(time: Option<&Timestamp>) -> String {
 
 /// The RPC; or what an operation did to a pod.
 fn what(record: &AuditRecord) -> String {
+    if let Some(used) = &record.override_use {
+        return format!("override {}", used.budget);
+    }
     let rpc = record.rpc.rsplit('/').next().unwrap_or_default().to_owned();
     record.pod.as_ref().map_or(rpc, |pod| {
         let verb = if pod.removal() == Removal::Deletion { "delete" } else { "evict" };
@@ -139,8 +142,9 @@ fn what(record: &AuditRecord) -> String {
 /// The caller's reasons: for the change, and for each budget that is not respected in it.
 fn why(record: &AuditRecord) -> String {
     let overridden = record.budget_overrides.iter().map(|it| format!("budget {} overridden: {}", it.budget, it.reason));
+    let used = record.override_use.as_ref().map(|used| used.reason.clone());
     let reason = Some(record.reason.clone()).filter(|reason| !reason.is_empty());
-    reason.into_iter().chain(overridden).collect::<Vec<_>>().join("; ")
+    reason.into_iter().chain(used).chain(overridden).collect::<Vec<_>>().join("; ")
 }
 
 fn nodes(record: &AuditRecord) -> String {
@@ -182,7 +186,7 @@ fn or(text: String, instead: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nodeward_client::api::{AuditBudgetOverride, AuditPod, AuditUser};
+    use nodeward_client::api::{AuditBudgetOverride, AuditOverrideUse, AuditPod, AuditUser};
 
     use super::*;
 
@@ -224,6 +228,20 @@ TIME                   USER    RPC          NODE       OUTCOME   AUDIT-ID   WHY
         assert_eq!(
             removal(Removal::Deletion, vec![overridden]),
             ("delete shop/web-1".into(), "new disk; budget shop/web overridden: owner agreed".into())
+        );
+    }
+
+    #[test]
+    fn the_use_of_an_override_is_a_line_of_its_own() {
+        let used = AuditOverrideUse {
+            budget: "shop/web".into(),
+            reason: "owner agreed".into(),
+            ..AuditOverrideUse::default()
+        };
+        let cells = Lines::new(false).call(&AuditRecord { override_use: Some(used), ..record() });
+        assert_eq!(
+            (cells[2].as_str(), cells.last().unwrap().as_str()),
+            ("override shop/web", "new disk; owner agreed")
         );
     }
 
