@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, PostParams};
 use kube::{Api, CustomResourceExt as _};
 use nodeward_api::google::longrunning::Operation;
 use nodeward_api::google::longrunning::operation::Result as Ended;
-use nodeward_api::v1::{DrainNodeRequest, DrainPolicy, OperationState};
+use nodeward_api::v1::{CordonNodeRequest, DrainNodeRequest, DrainPolicy, OperationState};
 use nodeward_sandbox::{Sandbox, SandboxOptions};
 use nodeward_server::args::ServeOptions;
 use nodeward_server::audit::Stage;
@@ -105,6 +105,17 @@ async fn a_request_id_stands_for_one_request() {
     }
     assert!(is_untouched(&other).await && operations_of(&other).await.is_empty());
     ended(&first).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_id_of_a_change_of_the_node_begins_no_drain() {
+    let node = world().await.node("request").await;
+    let (name, request_id) = (format!("nodes/{node}"), Uuid::new_v4().to_string());
+    let cordon = CordonNodeRequest { name, request_id: request_id.clone(), ..CordonNodeRequest::default() };
+    world().await.client().await.cordon_node(cordon).await.unwrap();
+    let request = DrainNodeRequest { request_id, ..drain(&node) };
+    assert_error(drains().await.drain_node(request).await, Code::InvalidArgument, "REQUEST_ID_CONFLICT");
+    assert!(operations_of(&node).await.is_empty());
 }
 
 /// Both are sent at the same time, so that neither server knows of the other's.

@@ -198,7 +198,7 @@ impl Mutator {
 
     /// Refuses a request id that stands for another request, as far as that is known of nodes without asking Kubernetes: one
     /// that another node remembers, or that is noted in the ledger. `name` is the node that may remember this request itself.
-    async fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
+    pub async fn refuse_reuse(&self, mutation: &Mutation, name: &str) -> Result<(), Error> {
         let Some(request) = &mutation.request else { return Ok(()) };
         self.ledger.refuse_reuse(mutation, request).await?;
         let nodes = self.store.snapshot().nodes;
@@ -211,6 +211,15 @@ impl Mutator {
 }
 
 impl Mutation {
+    /// Refuses a request id that stands for a change of this node: for requests that are not remembered there themselves.
+    pub fn refuse_id_of_change(&self, node: &Node) -> Result<(), Error> {
+        let request = self.request.as_ref();
+        match request.and_then(|request| record::find(node, request.id)) {
+            Some(record) => Err(record.conflict()),
+            None => Ok(()),
+        }
+    }
+
     /// The result of a call, or that the deadline has passed.
     async fn within<T>(&self, stage: &'static str, call: impl Future<Output = T>) -> Result<T, Error> {
         timeout_at(self.deadline, call).await.map_err(|_| Error::DeadlineExceeded { stage })

@@ -108,8 +108,10 @@ impl Asked {
         if let Some(before) = cluster.operations().get(&operation, mutation.deadline).await? {
             return replayed(before, &mutation);
         }
+        cluster.mutator().refuse_reuse(&mutation, name.as_str()).await?;
         let deadline = mutation.deadline;
         let Planned { plan, policy, node, .. } = Planned::now(&cluster, name, policy, deadline).await?;
+        mutation.refuse_id_of_change(&node)?;
         mutation.check_etag(&node)?;
         check(&plan, plan_hash)?;
         rights::require(cluster.reviews(), &mutation.caller, &plan, &policy, deadline).await?;
