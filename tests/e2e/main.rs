@@ -50,6 +50,7 @@ mod drain_opening_budgets;
 mod drain_order;
 mod drain_plan;
 mod drain_pods;
+mod drain_recreated;
 mod drain_replaced;
 mod drain_request;
 mod drain_rights;
