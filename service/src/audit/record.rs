@@ -203,7 +203,7 @@ fn is_zero(number: &u64) -> bool {
 impl Asked {
     /// The pod that is removed, if it is about that, or about a budget that is not respected in it.
     pub fn removed_pod(&self) -> Option<&ObjectRef> {
-        self.object(PODS).or(self.budget_override.as_ref().map(|used| &used.pod))
+        self.object(PODS).or_else(|| self.budget_override.as_ref().map(|used| &used.pod))
     }
 
     /// The object that it is about, if it is one of this resource.

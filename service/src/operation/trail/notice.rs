@@ -103,7 +103,7 @@ fn blocked(subject: &Subject, pods: &[PodProgress]) -> (String, Option<ObjectRef
     let blocked: Vec<_> = pods.iter().filter(|pod| pod.state == PodState::Blocked).collect();
     // What is left may be ending, and be kept by its finalizers or its kubelet.
     let blocked = if blocked.is_empty() { pods.iter().filter(is_stuck).collect() } else { blocked };
-    let told = blocked.iter().find(|pod| pod.blocker.is_some()).or(blocked.first());
+    let told = blocked.iter().find(|pod| pod.blocker.is_some()).or_else(|| blocked.first());
     let Some(first) = told else { return (format!("{}: {NOT_KNOWN}", subject.operation()), None) };
     let why = first.blocker.as_ref().map_or_else(|| NOT_KNOWN.to_owned(), ToString::to_string);
     let others = match blocked.len() - 1 {
