@@ -10,7 +10,7 @@ use tonic::Code;
 use crate::support::http::get;
 use crate::support::nodes::set_label;
 use crate::support::process::ServerProcess;
-use crate::support::records::records;
+use crate::support::records::{self, records};
 use crate::support::series::Scrape;
 use crate::support::{assert_error, connect, eventually, world};
 
@@ -22,9 +22,7 @@ async fn server(dir: &Path) -> ServerProcess {
 
 /// How large the log is.
 fn size(dir: &Path) -> u64 {
-    let files = std::fs::read_dir(dir.join("log")).unwrap().map(|file| file.unwrap());
-    let segments = files.filter(|file| file.path().extension().is_some_and(|end| end == "jsonl"));
-    segments.map(|segment| segment.metadata().unwrap().len()).max().unwrap()
+    records::size(&dir.join("log"))
 }
 
 fn cordon(node: &str) -> CordonNodeRequest {

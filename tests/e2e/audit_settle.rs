@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::process::ServerProcess;
 use crate::support::proxy::Proxy;
-use crate::support::records::records;
+use crate::support::records::{forget_the_outcome, records};
 use crate::support::{Client, connect, eventually, world};
 
 /// A server whose requests to Kubernetes can be held back, and its log.
@@ -74,16 +74,6 @@ impl Crash {
 fn status(record: &AuditRecord, stage: Stage) -> ResponseStatus {
     assert_eq!(record.stage, stage, "{record:?}");
     record.response_status.clone().unwrap()
-}
-
-/// Takes away the last record, as if the machine had failed before it was written. Nothing of it was signed.
-fn forget_the_outcome(log: &Path) {
-    let mut files = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
-    let segment = files.find(|path| path.extension().is_some_and(|extension| extension == "jsonl")).unwrap();
-    let text = std::fs::read_to_string(&segment).unwrap();
-    let (before, outcome) = text.trim_end().rsplit_once('\n').unwrap();
-    assert!(outcome.contains("ResponseComplete"), "{outcome}");
-    std::fs::write(&segment, format!("{before}\n")).unwrap();
 }
 
 fn cordon(node: &str, request_id: &str) -> CordonNodeRequest {

@@ -3,7 +3,7 @@
 use nodeward_server::drain::Blocker;
 
 use crate::support::admission::Hindrance;
-use crate::support::draining::{Draining, any_pod, empty_node, workload};
+use crate::support::draining::{Draining, empty_node, workload};
 use crate::support::webhook::Webhook;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,10 +24,10 @@ async fn a_webhook_that_denies_evictions_is_named_and_the_drain_goes_on_when_it_
 }
 
 async fn denied_until_removed(node: &str, denial: Hindrance) {
-    let draining = Draining::begin(node, any_pod()).await;
+    let draining = Draining::asked(node).await;
     let blocker = draining.blocker("pod", |blocker| matches!(blocker, Blocker::Denied { .. })).await;
-    let Blocker::Denied { message, .. } = &blocker else { unreachable!() };
-    assert!(message.contains(&denial.name), "{blocker}");
+    let Blocker::Denied { message, admission } = &blocker else { unreachable!() };
+    assert_eq!(admission, &denial.name, "{message}");
     draining.blocked().await;
     denial.remove().await;
     draining.succeeded().await;
@@ -40,7 +40,7 @@ async fn a_webhook_that_is_down_does_not_end_the_drain() {
     let pod = workload.ready_pod("pod", "web", &node).await;
     let webhook = Webhook::silent().await;
     let down = Hindrance::by_webhook(&workload, &pod, &webhook).await;
-    let draining = Draining::begin(&node, any_pod()).await;
+    let draining = Draining::asked(&node).await;
     let blocker = draining.blocker("pod", |blocker| matches!(blocker, Blocker::Unavailable { .. })).await;
     assert!(blocker.to_string().contains(&down.name), "{blocker}");
     down.remove().await;

@@ -1,20 +1,17 @@
 //! Drains, and others who cordon and uncordon the same node; and drains that are told to end.
 
-use nodeward_server::cluster::Cluster;
 use nodeward_server::drain::{DrainPolicy, OnUncordon, PodState};
 use nodeward_server::operation::{Cancel, CordonState, OperationStatus, Requester, State};
 
-use crate::drain::{cluster, deadline, drain, drain_for, ended, once};
-use crate::support::operations::any_pod;
+use crate::support::draining::{Draining, any_pod};
 use crate::support::workload::Workload;
 use crate::support::{eventually, world};
 
 /// A drain that a budget blocks.
 struct Blocked {
-    cluster: Cluster,
     node: String,
     workload: Workload,
-    operation: String,
+    operation: Draining,
 }
 
 impl Blocked {
@@ -24,23 +21,22 @@ impl Blocked {
     }
 
     async fn on(node: String, on_uncordon: OnUncordon) -> Self {
-        let cluster = cluster().await;
         let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain-cordon").await;
         workload.ready_pod("a", "web", &node).await;
         workload.budget("web", "web", 1, 1).await;
         let policy = DrainPolicy { on_uncordon, ..any_pod() };
-        let operation = drain(&cluster, &node, policy).await;
-        let blocked = Self { cluster, node, workload, operation };
+        let operation = Draining::begin(&node, policy).await;
+        let blocked = Self { node, workload, operation };
         blocked.once("it is blocked", |status| status.state == State::Blocked).await;
         blocked
     }
 
     async fn once(&self, what: &str, is_so: impl Fn(&OperationStatus) -> bool) -> OperationStatus {
-        once(what, &self.cluster, &self.operation, is_so).await
+        self.operation.once(what, is_so).await
     }
 
     async fn ended(&self) -> OperationStatus {
-        ended(&self.cluster, &self.operation).await
+        self.operation.ended().await
     }
 
     async fn kubectl(&self, verb: &str) {
@@ -51,16 +47,9 @@ impl Blocked {
         self.workload.budgets().delete("web", &Default::default()).await.unwrap();
     }
 
-    async fn cancel(&self, release_cordon: bool) {
+    async fn cancel(&self, release_cordon: bool) -> OperationStatus {
         let (username, reason) = ("alice".to_owned(), "not today".to_owned());
-        let cancel = Cancel { username, reason, release_cordon, ..Cancel::default() };
-        let operations = self.cluster.operations();
-        // Another one may have written it meanwhile.
-        eventually("it is noted", async || {
-            let operation = operations.get(&self.operation, deadline()).await.unwrap().unwrap();
-            operations.cancel(&operation, &cancel, deadline()).await.unwrap()
-        })
-        .await;
+        self.operation.cancel_as(Cancel { username, reason, release_cordon, ..Cancel::default() }).await
     }
 
     async fn is_cordoned(&self) -> bool {
@@ -95,7 +84,7 @@ async fn a_drain_pauses_while_the_node_is_schedulable_if_its_policy_says_so() {
     drain.open_budget().await;
     let node = world().await.kubernetes().await;
     eventually("the drain has seen that the budget is gone", async || {
-        let status = crate::drain::status(&drain.cluster, &drain.operation).await;
+        let status = drain.operation.status().await;
         status.pods[0].blocker.is_none().then_some(())
     })
     .await;
@@ -120,8 +109,7 @@ async fn a_drain_is_cancelled_when_the_node_is_made_schedulable_if_its_policy_sa
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_that_is_cancelled_leaves_its_cordon() {
     let drain = Blocked::with(OnUncordon::CordonAgain).await;
-    drain.cancel(false).await;
-    let done = drain.ended().await;
+    let done = drain.cancel(false).await;
     assert_eq!((done.state, done.cordon.state), (State::Cancelled, CordonState::Left));
     assert_eq!(done.message, "cancelled by alice: not today; the node stays cordoned");
     assert_eq!(done.pods[0].state, PodState::Failed);
@@ -131,8 +119,7 @@ async fn a_drain_that_is_cancelled_leaves_its_cordon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_that_is_cancelled_takes_its_cordon_back_if_it_is_told_to() {
     let drain = Blocked::with(OnUncordon::CordonAgain).await;
-    drain.cancel(true).await;
-    let done = drain.ended().await;
+    let done = drain.cancel(true).await;
     assert_eq!((done.state, done.cordon.state), (State::Cancelled, CordonState::Released));
     assert!(!drain.is_cordoned().await);
 }
@@ -144,21 +131,18 @@ async fn what_kubectl_had_cordoned_before_stays_so_whatever_becomes_of_the_drain
     let drain = Blocked::on(node, OnUncordon::CordonAgain).await;
     let status = drain.once("it is cordoned", |status| status.cordon.sequence > 0).await;
     assert_eq!((status.cordon.state, status.cordon.manager.as_str()), (CordonState::Foreign, "kubectl"));
-    drain.cancel(true).await;
-    let done = drain.ended().await;
+    let done = drain.cancel(true).await;
     assert_eq!((done.state, done.cordon.state), (State::Cancelled, CordonState::Foreign));
     assert!(drain.is_cordoned().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_may_not_cordon_a_node_does_not_drain_it() {
-    let cluster = cluster().await;
     let node = world().await.node("drain-cordon").await;
     let workload = Workload::new(world().await.sandbox.client().await.unwrap(), "drain-cordon").await;
     workload.ready_pod("a", "web", &node).await;
     let requester = Requester { username: "mallory".into(), ..Requester::default() };
-    let operation = drain_for(&cluster, &node, any_pod(), requester).await;
-    let done = ended(&cluster, &operation).await;
+    let done = Draining::begin_as(&node, any_pod(), requester).await.ended().await;
     assert_eq!((done.state, done.failure.unwrap().reason.as_str()), (State::Failed, "ACCESS_DENIED"));
     assert!(workload.pods().get("a").await.unwrap().metadata.deletion_timestamp.is_none());
     let node = world().await.kubernetes().await.get(&node).await.unwrap();

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use super::drains::{drain, drains};
 use super::nodes::set_label;
 use super::operations::{operation, resources, to_drain};
 use super::workload::Workload;
@@ -71,11 +72,22 @@ pub struct Draining {
 }
 
 impl Draining {
-    /// Asks for the drain of a node.
+    /// Asks the service for the drain of a node, as a user does: pods without a controller go too.
+    pub async fn asked(node: &str) -> Self {
+        let operation = drains().await.drain_node(drain(node)).await.unwrap().into_inner();
+        Self { name: operation.name.trim_start_matches("operations/").to_owned() }
+    }
+
+    /// Has a node drained with a policy, whatever a plan would say against it.
     pub async fn begin(node: &str, policy: DrainPolicy) -> Self {
+        Self::begin_as(node, policy, Requester::default()).await
+    }
+
+    /// The same, in the name of somebody else than the server.
+    pub async fn begin_as(node: &str, policy: DrainPolicy, requester: Requester) -> Self {
         let nodes = world().await.kubernetes().await;
         let uid = nodes.get(node).await.unwrap().metadata.uid.unwrap();
-        let operation = operation(to_drain(node, &uid, &policy, Requester::default()));
+        let operation = operation(to_drain(node, &uid, &policy, requester));
         resources().await.create(&PostParams::default(), &operation).await.unwrap();
         Self { name: operation.name_any() }
     }
@@ -103,6 +115,11 @@ impl Draining {
         }
     }
 
+    /// The same: the status then.
+    pub async fn once(&self, what: &str, is_so: impl Fn(&OperationStatus) -> bool) -> OperationStatus {
+        self.until(what, |status| is_so(status).then(|| status.clone())).await
+    }
+
     /// Waits until this pod is where it should be.
     pub async fn pod<T>(&self, pod: &str, look: impl Fn(&PodProgress) -> Option<T>) -> T {
         let find = |status: &OperationStatus| status.pods.iter().filter(|it| it.pod.name == pod).find_map(&look);
@@ -116,12 +133,12 @@ impl Draining {
 
     /// Waits until it is blocked.
     pub async fn blocked(&self) -> OperationStatus {
-        self.until("it is blocked", |status| (status.state == State::Blocked).then(|| status.clone())).await
+        self.once("it is blocked", |status| status.state == State::Blocked).await
     }
 
     /// Waits until it has ended.
     pub async fn ended(&self) -> OperationStatus {
-        self.until("it has ended", |status| status.state.is_final().then(|| status.clone())).await
+        self.once("it has ended", |status| status.state.is_final()).await
     }
 
     /// Waits until it has ended, which must be well.
@@ -133,7 +150,11 @@ impl Draining {
 
     /// Asks for its end, and waits for that.
     pub async fn cancel(&self) -> OperationStatus {
-        let cancel = Cancel { username: "somebody".to_owned(), ..Cancel::default() };
+        self.cancel_as(Cancel { username: "somebody".to_owned(), ..Cancel::default() }).await
+    }
+
+    /// The same, with these words.
+    pub async fn cancel_as(&self, cancel: Cancel) -> OperationStatus {
         let patch = Patch::Merge(json!({ "spec": { "cancel": cancel } }));
         resources().await.patch(&self.name, &PatchParams::default(), &patch).await.unwrap();
         self.ended().await

@@ -34,6 +34,7 @@ pub mod timeline;
 #[path = "../../support/tls.rs"]
 pub mod tls;
 pub mod tokens;
+pub mod volumes;
 #[path = "../../support/watchdog.rs"]
 mod watchdog;
 pub mod watcher;

@@ -3,6 +3,8 @@
 
 mod account;
 mod ground;
+mod held;
+mod held_node;
 mod replica;
 mod site;
 mod story;
@@ -10,6 +12,8 @@ mod witness;
 
 pub use account::{Asked, asked};
 pub use ground::{Ground, seed, shared_ground, times};
+pub use held::{Course, Held};
+pub use held_node::HeldNode;
 pub use replica::Replica;
 pub use site::{Ended, Site, deployment, drain, healthy, label};
 pub use story::{Story, assert_coherent};

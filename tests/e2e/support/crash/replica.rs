@@ -39,6 +39,13 @@ impl Replica {
         Self { process: serve(&kubeconfig, LONG_LEASE).await, credential }
     }
 
+    /// The same with these flags too, which say whether it keeps records.
+    pub async fn start_with(ground: &Ground, flags: &[&str]) -> Self {
+        let (kubeconfig, credential) = credential(ground).await;
+        let always = ["--plaintext", "--no-auth", "--operations-lease-seconds", SHORT_LEASE];
+        Self { process: ServerProcess::start_exactly(&kubeconfig, &[&always, flags].concat()).await, credential }
+    }
+
     /// The same, behind a network that can fail.
     pub async fn start_behind_a_proxy(ground: &Ground) -> (Self, Proxy) {
         let (kubeconfig, credential) = credential(ground).await;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use nodeward_sandbox::User;
-use nodeward_server::drain::PodState;
+use nodeward_server::drain::{DrainPolicy, PodState};
 use nodeward_server::operation::{NodeOperation, OperationStatus};
 use serde_json::{Value, from_value, json};
 
@@ -182,9 +182,14 @@ fn removed(asked: &[Asked]) -> BTreeSet<&str> {
 
 /// Asks for this node to be drained, in the operator's name: the operation from its first version on.
 pub async fn drain(ground: &Ground, client: &Client, node: &str) -> Story {
-    let uid = Api::<Node>::all(client.clone()).get(node).await.unwrap().uid().unwrap();
     // The mirror, the pod without a controller: somebody has said that they know of them.
-    let spec = to_drain(node, &uid, &any_pod(), requester(User::Operator));
+    drain_by(ground, client, node, (User::Operator, &any_pod())).await
+}
+
+/// The same, in this user's name and with this policy.
+pub async fn drain_by(ground: &Ground, client: &Client, node: &str, (user, policy): (User, &DrainPolicy)) -> Story {
+    let uid = Api::<Node>::all(client.clone()).get(node).await.unwrap().uid().unwrap();
+    let spec = to_drain(node, &uid, policy, requester(user));
     // Operations are written by nodeward alone.
     let operations: Api<NodeOperation> = Api::all(ground.sandbox.server_client().await.unwrap());
     let created = operations.create(&PostParams::default(), &operation(spec)).await.unwrap();
