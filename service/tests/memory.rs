@@ -23,12 +23,7 @@ fn texts(what: &str, count: usize, length: usize) -> Map<String, Value> {
     (0..count).map(|index| (format!("example.com/{what}-{index}"), "x".repeat(length).into())).collect()
 }
 
-/// The FieldsV1 of these keys.
-fn fields<'a>(keys: impl IntoIterator<Item = &'a String>) -> Value {
-    keys.into_iter().map(|key| (format!("f:{key}"), json!({}))).collect::<Map<_, _>>().into()
-}
-
-/// What an apiserver sends of a node with a kubelet that has pulled some images.
+/// What the watch brings of a node with a kubelet that has pulled some images.
 fn node(index: usize, images: usize) -> String {
     let (labels, annotations) = (texts("label", 15, 8), texts("annotation", 8, 50));
     let conditions = ["MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable", "Ready"];
@@ -39,9 +34,6 @@ fn node(index: usize, images: usize) -> String {
             "lastHeartbeatTime": "2026-11-01T10:00:00Z", "lastTransitionTime": "2026-11-01T10:00:00Z",
         })
     };
-    let condition_keys = condition(&"").as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    let condition_fields: Map<String, Value> =
-        conditions.iter().map(|kind| (format!(r#"k:{{"type":"{kind}"}}"#), fields(&condition_keys))).collect();
     let image = |index: usize| {
         let name = format!("registry.example.com/team/component-{index:03}");
         json!({ "names": [format!("{name}@sha256:{:064}", index), format!("{name}:v1.2.3")], "sizeBytes": 123_456_789 })
@@ -49,28 +41,10 @@ fn node(index: usize, images: usize) -> String {
     let resources = json!({
         "cpu": "64", "memory": "263839288Ki", "pods": "110", "ephemeral-storage": "1055762868Ki", "hugepages-1Gi": "0",
     });
-    let resource_keys = resources.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    let entry = |manager: &str, fields: Value| {
-        json!({
-            "manager": manager, "operation": "Update", "apiVersion": "v1", "time": "2026-11-01T10:00:00Z",
-            "fieldsType": "FieldsV1", "fieldsV1": fields,
-        })
-    };
-    let managed_fields = [
-        entry("kubelet", json!({ "f:metadata": { "f:labels": fields(labels.keys()) } })),
-        entry("kube-controller-manager", json!({ "f:metadata": { "f:annotations": fields(annotations.keys()) } })),
-        entry(
-            "kubelet",
-            json!({ "f:status": {
-                "f:allocatable": fields(&resource_keys), "f:capacity": fields(&resource_keys),
-                "f:conditions": condition_fields, "f:images": {},
-            } }),
-        ),
-    ];
     json!({
         "metadata": {
             "name": format!("worker-{index:05}"), "uid": format!("{index:036}"), "resourceVersion": index.to_string(),
-            "labels": labels, "annotations": annotations, "managedFields": managed_fields,
+            "labels": labels, "annotations": annotations,
         },
         "spec": { "podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24"], "providerID": format!("cloud:///{index:020}") },
         "status": {

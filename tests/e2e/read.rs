@@ -1,7 +1,9 @@
 //! GetNode and ListNodes.
 
 use nodeward_api::v1::readiness::State;
-use nodeward_api::v1::{Consistency, CordonNodeRequest, GetNodeRequest, ListNodesRequest, SchedulingState};
+use nodeward_api::v1::{
+    Consistency, CordonNodeRequest, GetNodeRequest, ListNodesRequest, SchedulingState, WatchNodesRequest,
+};
 use prost_types::FieldMask;
 use tonic::Code;
 
@@ -29,9 +31,26 @@ async fn names(request: ListNodesRequest) -> Vec<String> {
 async fn a_node_is_as_kubernetes_has_it() {
     let mut client = world().await.client().await;
     let node = client.get_node(get("worker-1")).await.unwrap().into_inner();
-    let found = world().await.kubernetes().await.get("worker-1").await.unwrap();
+    let mut found = world().await.kubernetes().await.get("worker-1").await.unwrap();
+    assert!(found.metadata.managed_fields.take().is_some(), "the cache does without");
     assert_eq!(nodeward_server::node::convert::from_contract(&node).unwrap(), found);
     assert_eq!(node.readiness.unwrap().state(), State::Ready);
+}
+
+#[tokio::test]
+async fn who_set_which_field_is_asked_of_kubernetes_itself() {
+    let mut client = world().await.client().await;
+    let read_mask = mask(&["metadata.managed_fields"]);
+    let cached = GetNodeRequest { read_mask: read_mask.clone(), ..get("worker-1") };
+    let consistent = GetNodeRequest { consistency: Consistency::Consistent.into(), ..cached.clone() };
+    let found = client.get_node(consistent).await.unwrap().into_inner();
+    assert!(!found.metadata.unwrap().managed_fields.is_empty());
+
+    assert_violation(client.get_node(cached).await, "read_mask");
+    let list = ListNodesRequest { read_mask: read_mask.clone(), ..seeded() };
+    assert_violation(client.list_nodes(list).await, "read_mask");
+    let watch = WatchNodesRequest { read_mask, ..Default::default() };
+    assert_violation(client.watch_nodes(watch).await, "read_mask");
 }
 
 #[tokio::test]

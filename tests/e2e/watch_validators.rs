@@ -19,7 +19,7 @@ use nodeward_sandbox::{Component, Sandbox};
 use nodeward_server::args::ServeOptions;
 use nodeward_server::node::convert;
 
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, cached};
 use crate::support::follower::Follower;
 use crate::support::fragile::{fragile_sandbox, has_forgotten};
 use crate::support::proxy::Proxy;
@@ -41,7 +41,7 @@ type State = BTreeMap<String, v1::Node>;
 /// The fleet as Kubernetes has it.
 async fn state(nodes: &Api<Node>) -> State {
     let list = nodes.list(&ListParams::default()).await.unwrap();
-    let nodes = list.items.iter().map(convert::to_contract).map(|node| (node.name.clone(), node));
+    let nodes = list.items.iter().map(convert::to_contract).map(|node| (node.name.clone(), cached(node)));
     nodes.filter(|(name, _)| name.starts_with("nodes/fleet-")).collect()
 }
 

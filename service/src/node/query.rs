@@ -9,6 +9,9 @@ use super::selector::LabelSelector;
 use super::token::QueryHash;
 use super::{Violation, Violations};
 
+/// The field of a node that the cache does without: it takes more room than all the others, and hardly anybody reads it.
+const UNCACHED: [&str; 2] = ["metadata", "managed_fields"];
+
 /// Which nodes: those that match the filter and the label selector.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -82,9 +85,37 @@ pub fn parse_read_mask(mask: Option<&FieldMask>) -> Result<ReadMask, Violations>
     mask.map_or_else(|| Ok(ReadMask::everything()), |mask| ReadMask::parse(mask, "read_mask"))
 }
 
+/// The same for what the cache answers: a field that it does not have can't be named. As part of what is named it is left out.
+pub fn parse_cached_read_mask(mask: Option<&FieldMask>) -> Result<ReadMask, Violations> {
+    let mask = parse_read_mask(mask)?;
+    let is_uncached = |path: &&String| path.split('.').take(2).eq(UNCACHED);
+    match mask.paths().iter().find(is_uncached) {
+        None => Ok(mask),
+        Some(path) => Err(Violation::new(
+            "read_mask",
+            format!("{path} is not in the cache: ask GetNode or ListNodes for it with the consistency CONSISTENCY_CONSISTENT"),
+        )
+        .into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mask_of_the_cache_names_nothing_that_is_not_in_it() {
+        let parse = |path: &str| parse_cached_read_mask(Some(&FieldMask { paths: vec![path.to_owned()] }));
+        for path in ["metadata.managed_fields", "metadata.managed_fields.*.time.seconds"] {
+            let violations = parse(path).unwrap_err();
+            assert_eq!(violations.0[0].field, "read_mask");
+            assert!(violations.0[0].description.contains("CONSISTENCY_CONSISTENT"), "{violations:?}");
+        }
+        for path in ["*", "metadata", "metadata.labels.managed_fields"] {
+            assert!(parse(path).is_ok(), "{path}");
+        }
+        assert!(parse_cached_read_mask(None).is_ok());
+    }
 
     #[test]
     fn both_the_filter_and_the_selector_must_match() {

@@ -199,7 +199,7 @@ impl Apiserver {
     async fn answer(self, request: Request<Body>) -> Result<Response<Answer>, tower::BoxError> {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        if query.contains("watch=true") {
+        if query.contains("watch=true") && !query.contains("sendInitialEvents") {
             return match path.ends_with("nodeoperations") {
                 true => Ok(Response::new(self.watch())),
                 false => std::future::pending().await,
@@ -210,6 +210,8 @@ impl Apiserver {
         let is_failing = self.kept().failing.is_some_and(|failing| line.starts_with(failing));
         let (code, answer) = match method {
             _ if is_failing => (503, failure(503, "ServiceUnavailable")),
+            // It does not know lists that are watches.
+            _ if query.contains("sendInitialEvents") => (422, failure(422, "Invalid")),
             Method::PUT if path.contains("/nodeoperations/") => self.write(&body),
             Method::PATCH if path.trim_end_matches("/status").ends_with("/worker-1") => {
                 (200, self.patch_node(&serde_json::from_slice(&body)?))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nodeward_api::v1;
 use prost::Message;
+use prost_types::FieldMask;
 use tonic::{Request, Response};
 
 use super::context::NodeRpc;
@@ -13,7 +14,7 @@ use super::rights::{GET_NODE, LIST_NODES};
 use crate::cluster::store::NodeView;
 use crate::error::Error;
 use crate::node::mask::ReadMask;
-use crate::node::query::{Order, Selection, parse_read_mask};
+use crate::node::query::{Order, Selection, parse_cached_read_mask, parse_read_mask};
 use crate::node::token::{PageToken, QueryHash};
 use crate::node::{NodeName, Violation, Violations, set_etag};
 
@@ -30,8 +31,8 @@ pub(super) async fn get(rpc: &NodeRpc, request: Request<v1::GetNodeRequest>) -> 
     let request = request.into_inner();
     let mut violations = Violations::default();
     let name = violations.take(NodeName::from_resource_name(&request.name, "name"));
-    let mask = violations.take(parse_read_mask(request.read_mask.as_ref()));
     let consistency = violations.take(Consistency::parse(request.consistency));
+    let mask = violations.take(read_mask(request.read_mask.as_ref(), consistency));
     let (Some(name), Some(mask), Some(consistency)) = (name, mask, consistency) else { return Err(violations.into()) };
     session.require(GET_NODE.on(name.as_str()), deadline).await?;
 
@@ -112,6 +113,14 @@ impl Consistency {
     }
 }
 
+/// The cache does not have all that Kubernetes has.
+fn read_mask(mask: Option<&FieldMask>, consistency: Option<Consistency>) -> Result<ReadMask, Violations> {
+    match consistency {
+        Some(Consistency::Cached) => parse_cached_read_mask(mask),
+        _ => parse_read_mask(mask),
+    }
+}
+
 /// A request of ListNodes, understood.
 #[derive(Debug)]
 struct List {
@@ -129,8 +138,8 @@ impl List {
         let mut violations = Violations::default();
         let selection = violations.take(Selection::parse(&request.filter, &request.label_selector));
         let order = violations.take(Order::parse(&request.order_by));
-        let mask = violations.take(parse_read_mask(request.read_mask.as_ref()));
         let consistency = violations.take(Consistency::parse(request.consistency));
+        let mask = violations.take(read_mask(request.read_mask.as_ref(), consistency));
         let page_size = violations.take(page_size(request.page_size));
         let (Some(selection), Some(order), Some(mask), Some(consistency), Some(page_size)) =
             (selection, order, mask, consistency, page_size)

@@ -23,7 +23,7 @@ use super::stream::while_allowed;
 use crate::cluster::store::cursor::{self, Cursor, Interest, Step};
 use crate::cluster::store::{Position, Store};
 use crate::error::Error;
-use crate::node::query::{Selection, parse_read_mask};
+use crate::node::query::{Selection, parse_cached_read_mask};
 use crate::node::token::ResumeToken;
 use crate::node::{Violation, Violations};
 
@@ -63,7 +63,7 @@ impl Query {
     fn parse(request: &v1::WatchNodesRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let selection = violations.take(Selection::parse(&request.filter, &request.label_selector));
-        let mask = violations.take(parse_read_mask(request.read_mask.as_ref()));
+        let mask = violations.take(parse_cached_read_mask(request.read_mask.as_ref()));
         let bookmark_interval = violations.take(bookmark_interval(request.bookmark_interval.as_ref()));
         if request.skip_snapshot && !request.resume_token.is_empty() {
             violations.add("skip_snapshot", "must not be set together with resume_token: a resumed watch goes on");

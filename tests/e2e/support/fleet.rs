@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// The node as it was after a change, by the answer. None if it is gone, or if the answer was lost.
+/// The node as it was after a change, by the answer, as the cache has it. None if it is gone, or if the answer was lost.
 pub type Written = Option<v1::Node>;
 
 /// Some nodes, and who changes them.
@@ -130,12 +130,18 @@ impl Fleet {
     }
 }
 
+/// The node as the cache has it.
+pub fn cached(mut node: v1::Node) -> v1::Node {
+    node.metadata.iter_mut().for_each(|metadata| metadata.managed_fields.clear());
+    node
+}
+
 /// Tries until there is a result.
 async fn until_done(mut attempt: impl AsyncFnMut() -> Option<Written>) -> Written {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Ok(Some(written)) = timeout(ATTEMPT, attempt()).await {
-            return written;
+            return written.map(cached);
         }
         assert!(Instant::now() < deadline, "a change failed for {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -157,8 +157,8 @@ pub struct GetArgs {
     /// Ask Kubernetes itself instead of the server's cache
     #[arg(long)]
     pub consistent: bool,
-    /// Show who set which field, too, in json and yaml
-    #[arg(long)]
+    /// Show who set which field, too, in json and yaml. It asks Kubernetes itself
+    #[arg(long, conflicts_with = "watch")]
     pub show_managed_fields: bool,
 }
 
@@ -175,7 +175,7 @@ pub struct ListArgs {
     /// Ask Kubernetes itself instead of the server's cache
     #[arg(long)]
     pub consistent: bool,
-    /// Show who set which field, too, in json and yaml
+    /// Show who set which field, too, in json and yaml. It asks Kubernetes itself
     #[arg(long)]
     pub show_managed_fields: bool,
 }
@@ -195,9 +195,6 @@ pub struct WatchArgs {
     /// How to show the changes; json is one message a line
     #[arg(short, long, value_enum)]
     pub output: Option<Format>,
-    /// Show who set which field, too, in json and yaml
-    #[arg(long)]
-    pub show_managed_fields: bool,
 }
 
 #[derive(Debug, Args)]

@@ -38,8 +38,8 @@ impl Observer {
         watches.retain(|kept, watch| kept == selection || watch.is_running());
         let watch = watches.entry(selection.clone()).or_insert_with(|| {
             let (namespace, labels) = selection;
-            let pods = Api::namespaced(self.client.clone(), namespace);
-            Shared::new(Whole::new(pods).dropping(Pod::drop_unread).with_labels(labels.clone()), "pods")
+            let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+            Shared::new(Whole::keeping(pods, Pod::kept).with_labels(labels.clone()), "pods")
         });
         watch.view()
     }

@@ -12,9 +12,15 @@ use kube::core::PartialObjectMeta;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What of an object of this kind nobody reads.
-pub trait Keep {
+pub trait Keep: Sized {
     /// Drops it.
     fn drop_unread(&mut self);
+
+    /// The object without it.
+    fn kept(mut self) -> Self {
+        self.drop_unread();
+        self
+    }
 }
 
 impl Keep for Pod {

@@ -140,10 +140,10 @@ fn pods_on(client: &Client, node: &str) -> Whole<Pod> {
 
 /// All objects of a kind, but for what is not read of them.
 fn whole<K: Keep + Resource<DynamicType = ()>>(client: &Client) -> Whole<K> {
-    Whole::new(Api::all(client.clone())).dropping(Keep::drop_unread)
+    Whole::keeping(Api::<K>::all(client.clone()), Keep::kept)
 }
 
 /// The metadata of all objects of a kind, but for what is not read of it.
 fn metadata<K: Resource<DynamicType = ()>>(client: &Client) -> Metadata<K> {
-    Metadata::dropping(Api::all(client.clone()), Keep::drop_unread)
+    Metadata::keeping(Api::all(client.clone()), Keep::kept)
 }

@@ -75,6 +75,7 @@ impl<K> Objects<K> {
 
 impl<K: Resource + Send + Sync> Sink for Arc<Objects<K>> {
     type Object = K;
+    type Kept = K;
 
     fn kind(&self) -> &'static str {
         self.kind
@@ -88,7 +89,16 @@ impl<K: Resource + Send + Sync> Sink for Arc<Objects<K>> {
         self.read().version
     }
 
-    fn reset(&self, listed: Vec<K>, version: u64) {
+    fn keep(&self, object: K) -> K {
+        object
+    }
+
+    fn name(kept: &K) -> (&str, &str) {
+        let metadata = kept.meta();
+        (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+    }
+
+    fn relist(&self, listed: Vec<K>, version: u64) {
         let listed = listed.into_iter().map(|object| (key(&object), Arc::new(object))).collect();
         let mut inner = self.write();
         inner.objects = listed;
@@ -150,7 +160,7 @@ mod tests {
 
     fn listed(version: u64, names: &[&str]) -> Arc<Objects<Pod>> {
         let objects = Arc::new(Objects::new("pods"));
-        objects.reset(names.iter().map(|name| pod(name, version)).collect(), version);
+        objects.relist(names.iter().map(|name| pod(name, version)).collect(), version);
         objects
     }
 
@@ -162,7 +172,7 @@ mod tests {
     fn it_is_ready_once_the_first_list_has_come_even_an_empty_one() {
         let objects = Arc::new(Objects::<Pod>::new("pods"));
         assert!(!objects.is_ready());
-        objects.reset(Vec::new(), 1);
+        objects.relist(Vec::new(), 1);
         assert!(objects.is_ready());
     }
 
@@ -188,7 +198,7 @@ mod tests {
     #[test]
     fn a_list_after_a_gap_replaces_all() {
         let objects = listed(10, &["a", "b"]);
-        objects.reset(vec![pod("b", 20), pod("c", 21)], 25);
+        objects.relist(vec![pod("b", 20), pod("c", 21)], 25);
         assert_eq!(names(&objects), ["b", "c"]);
         assert_eq!(objects.version(), 25);
     }

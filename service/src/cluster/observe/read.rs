@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Observer, metadata, pods_on, whole};
 use crate::cluster::fault::{self, within};
-use crate::cluster::feed::{Source, list};
+use crate::cluster::feed::{Source, in_pages};
 use crate::error::Error;
 
 /// How often a list is begun anew whose later pages the apiserver no longer knows (410).
@@ -60,7 +60,7 @@ async fn all<S: Source>(source: S) -> Result<Vec<S::Object>, Error> {
     let mut tries = 0..TRIES;
     loop {
         tries.next();
-        match list(&source).await {
+        match in_pages(&source, |object| object).await {
             Ok((objects, _)) => return Ok(objects),
             Err(error) if has_expired(&error) && !tries.is_empty() => {}
             Err(error) => return Err(read_failed(error)),

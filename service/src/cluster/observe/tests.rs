@@ -23,10 +23,14 @@ fn apiserver(list: impl Fn(&str, usize) -> (u16, Value) + Clone + Send + 'static
     let service = tower::service_fn(move |request: Request<Body>| {
         let target = request.uri().path_and_query().unwrap().to_string();
         noted.send_modify(|seen| seen.push(target.clone()));
-        if target.contains("watch=true") {
-            return Either::Left(pending());
-        }
-        let (code, body) = list(&target, noted.borrow().len());
+        // It does not know lists that are watches.
+        let (code, body) = match target {
+            target if target.contains("sendInitialEvents") => {
+                (422, json!({ "kind": "Status", "status": "Failure", "code": 422 }))
+            }
+            target if target.contains("watch=true") => return Either::Left(pending()),
+            target => list(&target, noted.borrow().len()),
+        };
         let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
         Either::Right(ready(Ok::<_, std::io::Error>(response.body(Body::from(body.to_string().into_bytes())).unwrap())))
     });

@@ -52,7 +52,7 @@ impl<K: Resource + Send + Sync + 'static> View<K> {
         let _ = self.seen.clone().wait_for(|changes| *changes > 0).await;
     }
 
-    /// How long ago the apiserver was last heard of. While all is well it is heard of at least once a minute.
+    /// How long ago the apiserver was last heard of. While all is well it is heard of about once a minute, at least.
     pub fn age(&self) -> Duration {
         self.running.objects.age()
     }

@@ -14,13 +14,13 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
 use kube::Api;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Feed, Sink, Whole};
+use super::feed::{Feed, Lean, Sink, Whole};
 
 pub use log::{Change, OutOfLog, Position};
 pub use options::StoreOptions;
@@ -28,7 +28,8 @@ pub use view::NodeView;
 
 /// Keeps a store up to date until it is told to stop.
 pub(super) async fn follow(nodes: Api<Node>, store: Store, stop: CancellationToken) {
-    stop.run_until_cancelled(Feed::new(Whole::new(nodes), store).follow()).await;
+    let source = Whole::keeping(nodes, |node: Lean<NodeSpec, NodeStatus>| Node::from(node));
+    stop.run_until_cancelled(Feed::new(source, store).follow()).await;
 }
 
 /// The nodes in memory. Cheap to clone: all clones are the same store.
@@ -81,6 +82,12 @@ impl Store {
         let store = Self::new(StoreOptions::default());
         store.reset(nodes, version);
         store
+    }
+
+    /// Takes in a complete list.
+    #[cfg(test)]
+    pub(crate) fn reset(&self, nodes: Vec<Node>, version: u64) {
+        self.relist(nodes.into_iter().map(|node| self.keep(node)).collect(), version);
     }
 
     /// Tells this store's positions from those of another.
@@ -145,6 +152,7 @@ impl Store {
 
 impl Sink for Store {
     type Object = Node;
+    type Kept = Arc<NodeView>;
 
     fn kind(&self) -> &'static str {
         "nodes"
@@ -158,10 +166,17 @@ impl Sink for Store {
         self.read().version
     }
 
+    fn keep(&self, node: Node) -> Arc<NodeView> {
+        NodeView::new(node).into()
+    }
+
+    fn name(kept: &Arc<NodeView>) -> (&str, &str) {
+        ("", kept.name())
+    }
+
     /// What differs after a gap in the watch becomes changes.
-    fn reset(&self, listed: Vec<Node>, version: u64) {
-        // Before the lock is taken: it is work.
-        let listed = listed.into_iter().map(NodeView::new).map(|view| (view.name().to_owned(), view.into())).collect();
+    fn relist(&self, listed: Vec<Arc<NodeView>>, version: u64) {
+        let listed = listed.into_iter().map(|view| (view.name().to_owned(), view)).collect();
         let mut inner = self.write();
         if inner.version == 0 {
             inner.log = inner.log.restarted(version);

@@ -21,20 +21,16 @@ pub struct NodeView {
 
 impl NodeView {
     /// The view of this object.
-    pub fn new(mut object: Node) -> Self {
-        let message = convert::to_contract(&object);
-        let managed_fields = message.metadata.iter().flat_map(|metadata| &metadata.managed_fields);
-        let managed_bytes: usize = managed_fields.map(Message::encoded_len).sum();
-        let encoded: Bytes = message.encode_to_vec().into();
-        object.metadata.managed_fields = None;
+    pub fn new(object: Node) -> Self {
+        let encoded: Bytes = convert::to_contract(&object).encode_to_vec().into();
         let version = version_of(&object);
         // Measured: in the object texts take twice their length, with what is around them.
-        let bytes = OBJECT_BYTES + 2 * (encoded.len() - managed_bytes) + encoded.len();
+        let bytes = OBJECT_BYTES + 3 * encoded.len();
         Self { object, encoded, version, bytes }
     }
 
-    /// The Kubernetes object without `managedFields`. They stand in the message alone, as text: as the tree that they are
-    /// in the object they take more than all the rest of it, and nothing here reads them.
+    /// The Kubernetes object. The watch brings it without `managedFields`: nothing here reads them, and they take more than
+    /// all the rest of it.
     pub fn object(&self) -> &Node {
         &self.object
     }
@@ -67,31 +63,4 @@ impl NodeView {
 
 fn version_of(object: &Node) -> u64 {
     object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use nodeward_api::v1;
-    use serde_json::json;
-
-    use super::*;
-
-    fn node(managed_fields: serde_json::Value) -> NodeView {
-        NodeView::new(serde_json::from_value(json!({ "metadata": { "managedFields": managed_fields } })).unwrap())
-    }
-
-    #[test]
-    fn managed_fields_are_shown_but_not_kept_as_a_tree() {
-        let view = node(json!([{ "manager": "kubelet", "fieldsV1": { "f:metadata": { "f:labels": {} } } }]));
-        assert_eq!(view.object().metadata.managed_fields, None);
-        let shown = v1::Node::decode(view.encoded().clone()).unwrap().metadata.unwrap().managed_fields;
-        assert_eq!(shown[0].fields_v1_json.as_deref(), Some(r#"{"f:metadata":{"f:labels":{}}}"#));
-    }
-
-    #[test]
-    fn managed_fields_take_as_much_as_their_text() {
-        let (without, with) = (node(json!([])), node(json!([{ "manager": "a".repeat(1000) }])));
-        let more = with.bytes() - without.bytes();
-        assert!((1000..1100).contains(&more), "{more}");
-    }
 }

@@ -14,7 +14,7 @@ pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
     let GetArgs { names: arguments, select, sort, watch: is_watch, output, consistent, show_managed_fields } = args;
     if is_watch {
         let (watch_only, resume_token) = (false, None);
-        let args = WatchArgs { names: arguments, select, watch_only, resume_token, output, show_managed_fields };
+        let args = WatchArgs { names: arguments, select, watch_only, resume_token, output };
         return watch::watch(session, args).await;
     }
     let names = names::nodes(&arguments)?;
@@ -25,7 +25,8 @@ pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
         return Err(Failure::usage("a selector, a filter or an order is for lists, without names"));
     }
     let mut nodes: Vec<Node> = Vec::new();
-    let options = ReadOptions { read_mask: read_mask(output), consistency: consistency(consistent) };
+    let options =
+        ReadOptions { read_mask: read_mask(output), consistency: consistency(consistent || show_managed_fields) };
     let result = session
         .each(
             &names,
@@ -47,7 +48,7 @@ pub async fn list(session: &Session, args: ListArgs) -> Result<(), Failure> {
     let options = ListOptions {
         order_by: sort.unwrap_or_default(),
         read_mask: read_mask(output),
-        consistency: consistency(consistent),
+        consistency: consistency(consistent || show_managed_fields),
         ..list_options(select)
     };
     let mut list = session.client.list_all(options).await?;
@@ -59,6 +60,7 @@ fn shown(node: Node, show_managed_fields: bool) -> Node {
     if show_managed_fields { node } else { without_managed_fields(node) }
 }
 
+/// Kubernetes alone knows who set which field: the cache does without.
 fn consistency(consistent: bool) -> Consistency {
     if consistent { Consistency::Consistent } else { Consistency::Cached }
 }

@@ -29,7 +29,7 @@ pub async fn watch(session: &Session, args: WatchArgs) -> Result<(), Failure> {
         begin_within: session.timeout.0,
     };
     let rows = Rows::new(args.output == Some(Format::Wide));
-    let mut printer = Printer { format: args.output, rows, show_managed_fields: args.show_managed_fields };
+    let mut printer = Printer { format: args.output, rows };
     let mut is_outage_told = false;
     let mut events = session.client.watch(options);
     while let Some(event) = events.try_next().await? {
@@ -53,13 +53,12 @@ pub async fn watch(session: &Session, args: WatchArgs) -> Result<(), Failure> {
 struct Printer {
     format: Option<Format>,
     rows: Rows,
-    show_managed_fields: bool,
 }
 
 impl Printer {
     fn print(&mut self, kind: WatchEventKind, resume_token: Option<String>) -> Result<(), Failure> {
         let Some(mut event) = message(kind) else { return Ok(()) };
-        if let (Event::Change(change), false) = (&mut event, self.show_managed_fields) {
+        if let Event::Change(change) = &mut event {
             change.node = change.node.take().map(without_managed_fields);
         }
         match (self.format, event) {

@@ -97,6 +97,26 @@ fn managed_fields_are_shown_on_demand_only() {
 }
 
 #[test]
+fn kubernetes_itself_is_asked_who_set_which_field() {
+    let cli = cli();
+    for command in [&["get", "worker-1"][..], &["list"]] {
+        cli.run(&[command, &["--show-managed-fields"]].concat()).ok();
+    }
+    let consistency = |call| match call {
+        Call::Get(request) => request.consistency(),
+        Call::List(request) => request.consistency(),
+        other => panic!("{other:?}"),
+    };
+    let asked: Vec<Consistency> = cli.fake.calls().into_iter().map(consistency).collect();
+    assert_eq!(asked, [Consistency::Consistent; 2]);
+}
+
+#[test]
+fn a_watch_can_not_show_who_set_which_field() {
+    assert_eq!(cli().run(&["get", "--watch", "--show-managed-fields"]).code, 2);
+}
+
+#[test]
 fn only_what_is_shown_is_asked_for() {
     let cli = cli();
     cli.run(&["list", "-o", "name"]).ok();

@@ -9,7 +9,7 @@ use crate::node::query::Selection;
 use crate::node::token::QueryHash;
 
 /// What every change changes: named only to those who ask for it by a mask.
-const BOOKKEEPING: [&str; 3] = ["etag", "metadata.resource_version", "metadata.managed_fields"];
+const BOOKKEEPING: [&str; 2] = ["etag", "metadata.resource_version"];
 
 /// What a watch is about: which nodes, and which of their fields.
 #[derive(Clone, Debug)]
