@@ -1,7 +1,7 @@
 //! The only room that talks to Kubernetes.
 //!
 //! `store` holds the nodes in memory and the log of their changes, fed by one watch; `observe` what else drains depend on,
-//! while there are any. `mutate` is the only door to a write of a node, `evict` the only one through which pods are removed.
+//! while there are any, `pods` all pods in short, while somebody looks at them. `mutate` is the only door to a write of a node, `evict` the only one through which pods are removed.
 //! `lease` says which server does what one alone must do. What is here knows nodes and Kubernetes' rules, and no gRPC.
 
 mod connect;
@@ -15,6 +15,7 @@ pub mod mutate;
 mod node_lock;
 pub mod observe;
 mod operations;
+pub mod pods;
 mod retry_after;
 mod review;
 pub mod store;
@@ -51,6 +52,7 @@ pub struct Cluster {
     // Behind pointers, since every call takes a clone of the cluster with it.
     remover: Arc<evict::Remover>,
     observer: Arc<observe::Observer>,
+    pods: Arc<pods::AllPods>,
     operations: Arc<Operations>,
     node_events: Arc<events::NodeEvents>,
     reviews: Reviews,
@@ -68,6 +70,7 @@ impl Cluster {
         let reviews = Reviews::new(client.clone());
         let remover = evict::Remover::new(client.clone(), reviews.clone(), impersonation.clone()).into();
         let observer = observe::Observer::new(client.clone()).into();
+        let pods = pods::AllPods::new(client.clone()).into();
         let operations = Operations::new(client.clone(), &namespace).into();
         let node_events = events::NodeEvents::new(client.clone()).into();
         Self {
@@ -76,6 +79,7 @@ impl Cluster {
             mutator,
             remover,
             observer,
+            pods,
             operations,
             node_events,
             reviews,
@@ -110,6 +114,11 @@ impl Cluster {
     /// What drains depend on, watched or read at once.
     pub fn observer(&self) -> &observe::Observer {
         &self.observer
+    }
+
+    /// All pods, in short.
+    pub fn pods(&self) -> &pods::AllPods {
+        &self.pods
     }
 
     /// Operations, as Kubernetes keeps them.

@@ -7,8 +7,10 @@ mod amount;
 mod controller;
 mod facts;
 mod grace;
+mod record;
 mod reference;
 pub mod resources;
+mod shared;
 
 #[cfg(test)]
 pub(crate) mod example;
@@ -17,5 +19,6 @@ pub use amount::Amount;
 pub use controller::Controller;
 pub use facts::{Phase, PodFacts, Terminating, is_ready};
 pub use grace::{DEFAULT_GRACE_SECONDS, grace_seconds};
+pub use record::{InCommon, Labels, PodKind, PodRecord};
 pub use reference::PodReference;
 pub use resources::Resources;
