@@ -80,7 +80,7 @@ async fn all_look_at_one_watch_which_ends_with_the_last_of_them() {
         std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
     });
     let pods = AllPods::new(Client::new(service, "default"));
-    let (one, other) = (pods.view(), pods.clone().view());
+    let (one, other) = (pods.view(), pods.view());
     assert!(Arc::ptr_eq(&one.running, &other.running));
     let running = Arc::downgrade(&one.running);
     drop((one, other));
