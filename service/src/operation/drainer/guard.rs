@@ -43,16 +43,17 @@ impl Drainer {
                 None => return Ok(None),
             },
         };
+        // Before it is written down: who takes the drain over from here on can't tell whether it was done, and would take the
+        // cordon of whoever cordons the node next for the drain's own.
+        if self.policy.on_uncordon == OnUncordon::Pause && !was_lifted {
+            unless_for_good(self.cordoner.tidy().await)?;
+        }
         let mut after = self.journal.status();
         after.set_cordon(CordonState::Lifted, &manager, Timestamp::now());
         self.journal.write(after).await?;
         match self.policy.on_uncordon {
             OnUncordon::CordonAgain => self.cordon_again(&manager, false).await,
-            OnUncordon::Pause if was_lifted => Ok(None),
-            OnUncordon::Pause => {
-                unless_for_good(self.cordoner.tidy().await)?;
-                Ok(None)
-            }
+            OnUncordon::Pause => Ok(None),
             OnUncordon::Cancel => Ok(Some(Ending::uncordoned(&manager))),
         }
     }
