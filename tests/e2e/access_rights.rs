@@ -250,7 +250,7 @@ async fn a_refusal_tells_nothing_of_whether_a_node_exists() {
             }
         }
     }
-    assert_eq!(refused, 22 + 15 + 22 + 22);
+    assert_eq!(refused, 23 + 15 + 23 + 23);
 }
 
 /// What Kubernetes answers to a creation is what was created. Sent again, it is answered with what has become of it.

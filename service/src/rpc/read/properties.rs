@@ -70,7 +70,7 @@ fn plain_page(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn pages_are_what_they_would_be_without_shortcuts(

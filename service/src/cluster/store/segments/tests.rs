@@ -136,7 +136,7 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let size = || prop_oneof![0..200_usize, Just(20_000), Just(70_000)];
+    let size = || prop_oneof![0..200_usize, Just(2_000), Just(20_000), Just(70_000)];
     prop_oneof![
         8 => (any::<u8>(), size()).prop_map(|(name, size)| Event::Apply(name, size)),
         4 => any::<u8>().prop_map(Event::Remove),
@@ -147,11 +147,11 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     /// Whatever happens between two lists, and whether or not the log remembers it.
     #[test]
-    fn a_listing_is_what_the_store_holds(events in vec(event(), 0..120), log in prop_oneof![Just(1), Just(200_000), Just(1 << 30)]) {
+    fn a_listing_is_what_the_store_holds(events in vec(event(), 0..80), log in prop_oneof![Just(1), Just(200_000), Just(1 << 30)]) {
         let store = Store::with_change_log(log);
         store.reset(Vec::new(), 1);
         for (version, event) in (2..).zip(events) {
