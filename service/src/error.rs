@@ -264,6 +264,14 @@ pub enum Error {
     /// The caches are not filled yet.
     #[error("the server has not read the cluster's state yet")]
     NotReady,
+    /// The cache has not come to the version that the caller wants to see.
+    #[error("the cache has come to version {reached}, and not to {wanted} yet")]
+    CacheBehind {
+        /// The resource version up to which it knows all.
+        reached: u64,
+        /// The one that is wanted.
+        wanted: u64,
+    },
     /// The server is stopping, or gives up the connection.
     #[error("the server ends this connection: connect again")]
     ShuttingDown,
@@ -335,6 +343,7 @@ impl Error {
             Self::AuditLogMismatch => "AUDIT_LOG_MISMATCH",
             Self::AuditLogUnreadable { .. } => "AUDIT_LOG_UNREADABLE",
             Self::NotReady => "NOT_READY",
+            Self::CacheBehind { .. } => "CACHE_BEHIND",
             Self::ShuttingDown => "DRAINING",
             Self::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
             Self::Internal { .. } => "INTERNAL",

@@ -11,7 +11,6 @@ use nodeward_api::v1::operation_service_server::{self, OperationServiceServer};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -26,7 +25,7 @@ use crate::args::ServeOptions;
 use crate::audit::{AuditLayer, Auditor};
 use crate::cluster::{Cluster, Connection, WritesAs};
 use crate::operation::Executor;
-use crate::rpc::{AuditRpc, NodeRpc, OperationRpc, WatchLimits, complete_status};
+use crate::rpc::{AuditRpc, ENCODINGS, NodeRpc, NodeServer, OperationRpc, WatchLimits, complete_status};
 use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
@@ -39,9 +38,6 @@ const HEALTH_OF: [&str; 6] = [
     operation_service_server::SERVICE_NAME,
     operations_server::SERVICE_NAME,
 ];
-
-/// How messages may be compressed.
-const ENCODINGS: [CompressionEncoding; 2] = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
 
 /// How long a server waits for what it could be ready without.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -194,13 +190,13 @@ fn routes(rpc: NodeRpc, audit: AuditRpc, health: HealthServer<impl Health>) -> a
     let operation = ENCODINGS.into_iter().fold(operation, |it, one| it.accept_compressed(one).send_compressed(one));
     let operations = OperationsServer::new(operation_rpc).max_decoding_message_size(LARGEST);
     let operations = ENCODINGS.into_iter().fold(operations, |it, one| it.accept_compressed(one).send_compressed(one));
-    let nodes = NodeServiceServer::new(rpc).max_decoding_message_size(LARGEST_WITH_NODE);
+    let nodes = NodeServiceServer::new(rpc.clone()).max_decoding_message_size(LARGEST_WITH_NODE);
     let nodes = ENCODINGS.into_iter().fold(nodes, |nodes, one| nodes.accept_compressed(one).send_compressed(one));
     let audit = AuditServiceServer::new(audit).max_decoding_message_size(LARGEST);
     let audit = ENCODINGS.into_iter().fold(audit, |audit, one| audit.accept_compressed(one).send_compressed(one));
     let health = health.max_decoding_message_size(LARGEST);
     let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
-    Ok(Routes::new(nodes)
+    Ok(Routes::new(NodeServer::new(rpc, nodes))
         .add_service(drains)
         .add_service(audit)
         .add_service(operation)

@@ -8,8 +8,8 @@ use kube::api::PostParams;
 use nodeward_api::v1::patch_node_request::PatchType;
 use nodeward_api::v1::{
     CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, GetNodeRequest, ListNodesRequest,
-    Node, NodeSpec, NodeStatus, PatchNodeRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest,
-    WatchNodesRequest,
+    Node, NodeSpec, NodeStatus, PatchNodeRequest, StreamNodesRequest, UncordonNodeRequest, UpdateNodeRequest,
+    UpdateNodeStatusRequest, WatchNodesRequest,
 };
 use nodeward_sandbox::{ClientCertificate, Subject, User};
 use serde_json::json;
@@ -168,6 +168,9 @@ async fn an_admin_carries_out_every_rpc() {
         client.get_node(get).await.unwrap();
         let list = ListNodesRequest { filter: format!("name = {id:?}"), consistency, ..Default::default() };
         assert_eq!(client.list_nodes(list).await.unwrap().into_inner().total_size, 1);
+        let stream = StreamNodesRequest { filter: format!("name = {id:?}"), consistency, ..Default::default() };
+        let mut stream = client.stream_nodes(stream).await.unwrap().into_inner();
+        assert_eq!(stream.message().await.unwrap().unwrap().nodes.len(), 1);
     }
     let mut watch = client.watch_nodes(WatchNodesRequest::default()).await.unwrap().into_inner();
     watch.message().await.unwrap().unwrap();
@@ -247,7 +250,7 @@ async fn a_refusal_tells_nothing_of_whether_a_node_exists() {
             }
         }
     }
-    assert_eq!(refused, 22 + 15 + 22 + 22);
+    assert_eq!(refused, 23 + 15 + 23 + 23);
 }
 
 /// What Kubernetes answers to a creation is what was created. Sent again, it is answered with what has become of it.

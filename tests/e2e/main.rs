@@ -73,6 +73,8 @@ mod operation_events;
 mod operations;
 mod patch;
 mod read;
+mod read_stream;
+mod read_your_writes;
 mod secrets;
 mod serving;
 mod shutdown;

@@ -70,6 +70,9 @@ async fn requests_and_answers_may_be_compressed() {
         let response = client.list_nodes(ListNodesRequest::default()).await.unwrap();
         assert_eq!(response.metadata().get("grpc-encoding").unwrap(), name);
         assert!(response.get_ref().total_size >= 3);
+        let response = client.get_node(get("worker-1")).await.unwrap();
+        assert_eq!(response.metadata().get("grpc-encoding").unwrap(), name);
+        assert_eq!(response.get_ref().name, "nodes/worker-1");
     }
 }
 

@@ -71,6 +71,8 @@ pub struct ReadOptions {
     pub read_mask: Vec<String>,
     /// Where the answer comes from.
     pub consistency: Consistency,
+    /// The etag of a node, for example of one's own change, which the answer has seen. None is needed if it is empty.
+    pub min_etag: String,
 }
 
 impl Client {
@@ -121,9 +123,9 @@ impl Client {
     /// # Errors
     /// The server's, or the last one of the attempts to reach it.
     pub async fn get_node(&self, name: &str, options: ReadOptions) -> Result<Node, Error> {
-        let ReadOptions { read_mask, consistency } = options;
-        let request =
-            GetNodeRequest { name: resource_name(name), read_mask: mask(read_mask), consistency: consistency.into() };
+        let ReadOptions { read_mask, consistency, min_etag } = options;
+        let (name, read_mask, consistency) = (resource_name(name), mask(read_mask), consistency.into());
+        let request = GetNodeRequest { name, read_mask, consistency, min_etag };
         let response =
             self.call(request, |mut service, request| async move { service.get_node(request).await }).await?;
         Ok(response.into_inner())

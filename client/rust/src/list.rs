@@ -1,10 +1,12 @@
-//! Lists, page by page or whole.
+//! Lists, page by page or in one stream.
 
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
-use crate::api::{Consistency, ListNodesRequest, ListNodesResponse, Node};
+use tonic::{Response, Status};
+
+use crate::api::{Consistency, ListNodesRequest, ListNodesResponse, Node, StreamNodesRequest};
 use crate::client::{Client, mask};
 use crate::error::Error;
 
@@ -23,6 +25,8 @@ pub struct ListOptions {
     pub read_mask: Vec<String>,
     /// Where the answer comes from.
     pub consistency: Consistency,
+    /// The etag of a node, for example of one's own change, which the answer has seen. None is needed if it is empty.
+    pub min_etag: String,
 }
 
 impl ListOptions {
@@ -54,7 +58,7 @@ impl Client {
     /// # Errors
     /// The server's, or the last one of the attempts to reach it.
     pub async fn list_page(&self, options: ListOptions, page_token: &str) -> Result<ListNodesResponse, Error> {
-        let ListOptions { filter, label_selector, order_by, page_size, read_mask, consistency } = options;
+        let ListOptions { filter, label_selector, order_by, page_size, read_mask, consistency, min_etag } = options;
         let request = ListNodesRequest {
             page_size,
             page_token: page_token.to_owned(),
@@ -63,6 +67,7 @@ impl Client {
             order_by,
             read_mask: mask(read_mask),
             consistency: consistency.into(),
+            min_etag,
         };
         let response =
             self.call(request, |mut service, request| async move { service.list_nodes(request).await }).await?;
@@ -74,11 +79,15 @@ impl Client {
         self.pages(options).map_ok(|page| stream::iter(page.nodes.into_iter().map(Ok))).try_flatten().boxed()
     }
 
-    /// Lists all nodes, from all pages.
+    /// Lists all nodes: as they were at one moment, unless another order than that of the names, or a size of pages, is
+    /// asked for.
     ///
     /// # Errors
-    /// The first one of a page.
+    /// The server's, or the last one of the attempts to reach it.
     pub async fn list_all(&self, options: ListOptions) -> Result<NodeList, Error> {
+        if ["", "name"].contains(&options.order_by.trim()) && options.page_size == 0 {
+            return self.list_at_once(options).await;
+        }
         let mut pages = self.pages(options).boxed();
         let Some(ListNodesResponse { nodes, etag, cache_age, .. }) = pages.try_next().await? else {
             return Ok(NodeList::default());
@@ -89,6 +98,28 @@ impl Client {
             list.nodes.extend(page.nodes);
         }
         Ok(list)
+    }
+
+    /// A stream that breaks is begun anew: what has come of it is of a moment that is over.
+    async fn list_at_once(&self, options: ListOptions) -> Result<NodeList, Error> {
+        let ListOptions { filter, label_selector, read_mask, consistency, min_etag, .. } = options;
+        let read_mask = mask(read_mask);
+        let request =
+            StreamNodesRequest { filter, label_selector, read_mask, consistency: consistency.into(), min_etag };
+        let list = self.call(request, |mut service, request| async move {
+            let mut messages = service.stream_nodes(request).await?.into_inner();
+            let mut list = NodeList::default();
+            while let Some(message) = messages.message().await? {
+                list.nodes.extend(message.nodes);
+                if let Some(summary) = message.summary {
+                    list.etag = summary.etag;
+                    list.cache_age = summary.cache_age.and_then(|age| age.try_into().ok());
+                    return Ok(Response::new(list));
+                }
+            }
+            Err(Status::unavailable("the stream of nodes ended before its summary"))
+        });
+        Ok(list.await?.into_inner())
     }
 
     fn pages(&self, options: ListOptions) -> impl Stream<Item = Result<ListNodesResponse, Error>> + Send + use<> {

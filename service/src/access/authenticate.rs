@@ -8,9 +8,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::certificate;
+use super::certificate::Certificates;
 use super::oidc::Oidc;
-use super::spiffe::SpiffeRules;
 use super::token::{Bearer, Tokens};
 use crate::caller::Caller;
 use crate::error::Error;
@@ -27,8 +26,8 @@ pub enum Authenticator {
 
 /// The kinds of credentials that callers may show.
 pub struct Credentials {
-    /// Users of SPIFFE ids in client certificates.
-    pub spiffe: SpiffeRules,
+    /// Client certificates.
+    pub certificates: Certificates,
     /// Tokens that Kubernetes knows.
     pub tokens: Tokens,
     /// Tokens of an issuer for callers whom Kubernetes does not know, if there is one.
@@ -68,12 +67,11 @@ impl Credentials {
         match (bearer, certificate) {
             (Some(bearer), _) => self.bearer(bearer, standing, deadline).await,
             (None, Some(der)) => {
-                let principal = certificate::principal(der, &self.spiffe);
-                let principal = principal.map_err(|error| unauthenticated(error.to_string()))?;
+                let principal = self.certificates.principal(der).map_err(|error| unauthenticated(error.to_string()))?;
                 if principal.has_expired(Timestamp::now()) {
                     return Err(unauthenticated("the client certificate has expired"));
                 }
-                Ok(Caller::User(principal.into()))
+                Ok(Caller::User(principal))
             }
             (None, None) => Err(unauthenticated(NOTHING)),
         }
@@ -115,6 +113,7 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::spiffe::SpiffeRules;
     use super::*;
     use crate::cluster::{Cluster, Connection};
 
@@ -125,7 +124,7 @@ mod tests {
         let review = json!({ "metadata": {}, "spec": {}, "status": status });
         let cluster = Cluster::new(Connection::answering(move |_, _| std::future::ready(review.clone())));
         let tokens = Tokens::new(cluster.reviews().clone(), vec!["nodeward".to_owned()]);
-        let known = Credentials { spiffe: SpiffeRules::default(), tokens, oidc: None };
+        let known = Credentials { certificates: Certificates::new(SpiffeRules::default()), tokens, oidc: None };
         let authenticator = Authenticator::Credentials(Arc::new(known));
         let bearer = Bearer::from_text("token");
         let deadline = Instant::now() + Duration::from_secs(10);

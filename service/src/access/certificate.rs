@@ -4,7 +4,10 @@
 //! The certificate has been verified against the client CAs when it comes here: whoever signs for them names any user, but for
 //! those whose names Kubernetes keeps for itself. Of these only service accounts can be named, and only by a rule.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use moka::sync::Cache;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -42,8 +45,35 @@ pub enum CertificateError {
     Malformed(String),
 }
 
+/// The most certificates whose users are remembered.
+const MOST_KNOWN: u64 = 2_000;
+
+/// Whom certificates stand for. What one says never changes: it is read once for many calls.
+pub struct Certificates {
+    rules: SpiffeRules,
+    /// By the whole certificate, in DER.
+    known: Cache<Vec<u8>, Arc<Principal>>,
+}
+
+impl Certificates {
+    /// Certificates whose SPIFFE ids these rules map.
+    pub fn new(rules: SpiffeRules) -> Self {
+        Self { rules, known: Cache::new(MOST_KNOWN) }
+    }
+
+    /// The user whom a certificate, in DER, stands for.
+    pub fn principal(&self, der: &[u8]) -> Result<Arc<Principal>, CertificateError> {
+        if let Some(known) = self.known.get(der) {
+            return Ok(known);
+        }
+        let principal = Arc::new(principal(der, &self.rules)?);
+        self.known.insert(der.to_vec(), principal.clone());
+        Ok(principal)
+    }
+}
+
 /// The user whom a certificate, in DER, stands for.
-pub fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, CertificateError> {
+fn principal(der: &[u8], rules: &SpiffeRules) -> Result<Principal, CertificateError> {
     let unreadable = |error: &dyn std::fmt::Display| CertificateError::Unreadable(error.to_string());
     let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(&error))?;
     let expires = Timestamp::from_second(certificate.validity().not_after.timestamp()).ok();
@@ -133,6 +163,19 @@ mod tests {
         SpiffeRules::new(vec![
             "spiffe://example.org/ns/{ns}/sa/{name}=system:serviceaccount:{ns}:{name}".parse().unwrap(),
         ])
+    }
+
+    #[test]
+    fn a_certificate_is_read_once_and_no_other_is_taken_for_it() {
+        let known = Certificates::new(SpiffeRules::default());
+        let [alice, bob] = ["alice", "bob"].map(|name| certificate(&[(DnType::CommonName, name)], &[]));
+        let first = known.principal(&alice).unwrap();
+        assert!(Arc::ptr_eq(&first, &known.principal(&alice).unwrap()));
+        assert_eq!(known.principal(&bob).unwrap().username, "bob");
+        let nobody = certificate(&[], &[]);
+        for _ in 0..2 {
+            assert_eq!(known.principal(&nobody), Err(CertificateError::Nameless));
+        }
     }
 
     #[test]

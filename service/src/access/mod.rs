@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use authenticate::{Authenticator, Credentials};
 pub use authorize::Authorizer;
-pub use certificate::CertificateError;
+pub use certificate::{CertificateError, Certificates};
 pub use layer::{AccessLayer, AccessService, CertificateOf};
 pub use limit::{CallPermit, Limit, LimitFuture, LimitLayer, LimitOptions, LimitedBody};
 pub use oidc::{IssuerUrl, Oidc, OidcOptions, RequiredClaim, SigningAlg};

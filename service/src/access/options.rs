@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::{Access, Authenticator, Authorizer, Credentials, Oidc, OidcOptions, SpiffeRule, SpiffeRules, Tokens};
+use super::{
+    Access, Authenticator, Authorizer, Certificates, Credentials, Oidc, OidcOptions, SpiffeRule, SpiffeRules, Tokens,
+};
 use crate::cluster::Reviews;
 
 /// How callers show who they are.
@@ -78,7 +80,7 @@ impl AccessOptions {
             Authenticator::Nobody
         } else {
             Authenticator::Credentials(Arc::new(Credentials {
-                spiffe: SpiffeRules::new(self.spiffe_users.clone()),
+                certificates: Certificates::new(SpiffeRules::new(self.spiffe_users.clone())),
                 tokens: Tokens::new(reviews.clone(), self.token_audiences.clone()),
                 oidc: Oidc::new(&self.oidc)?,
             }))

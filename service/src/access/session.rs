@@ -1,5 +1,6 @@
 //! A call's caller, and whether they still may do what they began to do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,11 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Session {
     caller: Caller,
     bearer: Option<Bearer>,
-    access: Access,
+    access: Arc<Access>,
 }
 
 impl Session {
-    pub(super) fn new(caller: Caller, bearer: Option<Bearer>, access: Access) -> Self {
+    pub(super) fn new(caller: Caller, bearer: Option<Bearer>, access: Arc<Access>) -> Self {
         Self { caller, bearer, access }
     }
 
@@ -35,7 +36,7 @@ impl Session {
         use super::{Authenticator, Authorizer};
         let cluster = crate::cluster::Cluster::new(crate::cluster::Connection::nowhere());
         let access = Access::new(Authenticator::Nobody, Authorizer::new(cluster.reviews().clone()), ASK_SOON);
-        Self::new(Caller::Server, None, access)
+        Self::new(Caller::Server, None, access.into())
     }
 
     /// Who it is.

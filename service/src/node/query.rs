@@ -41,6 +41,11 @@ impl Selection {
         self.selector.matches(node.metadata.labels.as_ref().unwrap_or(&no_labels)) && self.filter.matches(node)
     }
 
+    /// Whether it is all nodes.
+    pub fn is_everything(&self) -> bool {
+        self.filter == Filter::default() && self.selector == LabelSelector::default()
+    }
+
     fn parts(&self) -> impl Iterator<Item = &str> {
         self.text.iter().map(String::as_str)
     }

@@ -1,26 +1,41 @@
 //! NodeService: each RPC in a line, carried out in `read`, `watch` and `change`.
+//!
+//! Reads are carried out to encoded messages, which clients are sent as they are ([`NodeServer`](super::NodeServer)). Here
+//! they are decoded again, as tonic's own service wants them.
 
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use nodeward_api::v1;
 use nodeward_api::v1::node_service_server::NodeService;
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::context::NodeRpc;
+use super::encoded::Encoded;
 use super::{change, cordon, read, watch};
 
 #[tonic::async_trait]
 impl NodeService for NodeRpc {
+    type StreamNodesStream = BoxStream<'static, Result<v1::StreamNodesResponse, Status>>;
     type WatchNodesStream = BoxStream<'static, Result<v1::WatchNodesResponse, Status>>;
 
     async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::Node>, Status> {
-        Ok(read::get(self, request).await?)
+        decoded(read::get(self, request).await?)
     }
 
     async fn list_nodes(
         &self,
         request: Request<v1::ListNodesRequest>,
     ) -> Result<Response<v1::ListNodesResponse>, Status> {
-        Ok(read::list(self, request).await?)
+        decoded(read::list(self, request).await?)
+    }
+
+    async fn stream_nodes(
+        &self,
+        request: Request<v1::StreamNodesRequest>,
+    ) -> Result<Response<Self::StreamNodesStream>, Status> {
+        let messages = read::stream(self, request).await?;
+        Ok(messages.map(|messages| messages.map(|message| Ok(message?.decode()?)).boxed()))
     }
 
     async fn watch_nodes(
@@ -67,6 +82,11 @@ impl NodeService for NodeRpc {
     async fn uncordon_node(&self, request: Request<v1::UncordonNodeRequest>) -> Result<Response<v1::Node>, Status> {
         Ok(Box::pin(cordon::uncordon(self, request)).await?)
     }
+}
+
+fn decoded<M: Message + Default>(response: Response<Encoded>) -> Result<Response<M>, Status> {
+    let message = response.get_ref().decode()?;
+    Ok(response.map(|_| message))
 }
 
 #[cfg(test)]
@@ -116,6 +136,7 @@ mod tests {
         let get = v1::GetNodeRequest { name: "nodes/a".into(), ..Default::default() };
         assert_eq!(reason(rpc.get_node(request(get)).await), "NOT_READY");
         assert_eq!(reason(rpc.list_nodes(request(v1::ListNodesRequest::default())).await), "NOT_READY");
+        assert_eq!(reason(rpc.stream_nodes(request(v1::StreamNodesRequest::default())).await), "NOT_READY");
         assert_eq!(reason(rpc.watch_nodes(request(v1::WatchNodesRequest::default())).await), "NOT_READY");
     }
 }

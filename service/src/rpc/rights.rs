@@ -42,6 +42,7 @@ const fn operations(rpc: &'static str, verb: &'static str) -> Right {
 
 pub(super) const GET_NODE: Right = nodes("GetNode", "get");
 pub(super) const LIST_NODES: Right = nodes("ListNodes", "list");
+pub(super) const STREAM_NODES: Right = nodes("StreamNodes", "list");
 pub(super) const WATCH_NODES: Right = nodes("WatchNodes", "watch");
 /// An apply that creates the node needs it as well.
 pub(super) const CREATE_NODE: Right = nodes("CreateNode", "create");
@@ -97,9 +98,10 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Right; 24] = [
+    const ALL: [Right; 25] = [
         GET_NODE,
         LIST_NODES,
+        STREAM_NODES,
         WATCH_NODES,
         CREATE_NODE,
         UPDATE_NODE,

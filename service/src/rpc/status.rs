@@ -77,6 +77,7 @@ fn code(error: &Error) -> Code {
         | Error::IssuerUnreachable { .. }
         | Error::AuditUnavailable { .. }
         | Error::NotReady
+        | Error::CacheBehind { .. }
         | Error::ShuttingDown => Code::Unavailable,
         Error::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         Error::Internal { .. } => Code::Internal,
@@ -170,6 +171,7 @@ fn details(error: &Error) -> ErrorDetails {
         | Error::IssuerUnreachable { .. }
         | Error::AuditUnavailable { .. }
         | Error::NotReady
+        | Error::CacheBehind { .. }
         | Error::ShuttingDown => {
             details.set_retry_info(Some(SOON));
         }
@@ -237,6 +239,9 @@ fn metadata(error: &Error) -> HashMap<String, String> {
             vec![("deleted", deleted.to_string()), ("failed", failed.join("; "))]
         }
         Error::Denied { message } | Error::ValidationUnsupported { message } => vec![("detail", message.clone())],
+        Error::CacheBehind { reached, wanted } => {
+            vec![("version", reached.to_string()), ("minVersion", wanted.to_string())]
+        }
         Error::DeadlineExceeded { stage } => vec![("stage", (*stage).to_owned())],
         _ => Vec::new(),
     };
@@ -285,6 +290,7 @@ fn hint(error: &Error) -> &str {
         Error::AuditLogMismatch => "ask the server that gave the token, or begin anew without it",
         Error::AuditLogUnreadable { .. } => "verify the log: nodeward audit verify says what is wrong, and where",
         Error::NotReady => "the server has just started",
+        Error::CacheBehind { .. } => "send it again, or read with CONSISTENCY_CONSISTENT",
         Error::ShuttingDown => "connect again, to another replica if there is one",
         Error::Unreachable { .. } | Error::DeadlineExceeded { .. } => {
             "send the request again with the same request_id: it is carried out at most once"

@@ -48,7 +48,8 @@ pub(crate) struct Method {
 pub(crate) enum Class {
     /// Asks for what is now. Reflection, whose stream only carries questions and answers, is one of these.
     Read,
-    /// Asks for what happens from now on, with a stream that stays open, or an answer that waits for it.
+    /// Asks for what happens from now on, with a stream that stays open, or an answer that waits for it. So is a stream of
+    /// what is now: it takes as long as its client likes.
     Watch,
     /// May change something.
     Mutation,
@@ -132,7 +133,7 @@ mod tests {
         for name in ["CreateNode", "UpdateNode", "PatchNode", "DeleteNodes", "CordonNode", "UncordonNode"] {
             assert!(mutating.contains(&format!("nodeward.v1.NodeService/{name}").as_str()), "{name}: {mutating:?}");
         }
-        for name in ["GetNode", "ListNodes", "WatchNodes"] {
+        for name in ["GetNode", "ListNodes", "StreamNodes", "WatchNodes"] {
             let (_, method) = lookup(&format!("nodeward.v1.NodeService/{name}")).unwrap();
             assert!(!method.mutates(), "{name}");
         }
@@ -158,6 +159,7 @@ mod tests {
             ("nodeward.v1.NodeService/GetNode", Class::Read),
             ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Class::Read),
             ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Class::Read),
+            ("nodeward.v1.NodeService/StreamNodes", Class::Watch),
             ("nodeward.v1.NodeService/WatchNodes", Class::Watch),
             ("nodeward.v1.AuditService/ListAuditRecords", Class::Read),
             ("nodeward.v1.AuditService/StreamAuditRecords", Class::Watch),

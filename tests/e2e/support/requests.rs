@@ -7,13 +7,13 @@ use nodeward_api::v1::patch_node_request::PatchType;
 use nodeward_api::v1::{
     AuditRecordFilter, CancelOperationRequest, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest,
     DeleteNodesRequest, DrainNodeRequest, GetNodeRequest, ListAuditRecordsRequest, ListNodesRequest, Node, NodeSpec,
-    NodeStatus, PatchNodeRequest, PlanDrainRequest, StreamAuditRecordsRequest, StreamOperationEventsRequest,
-    UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
+    NodeStatus, PatchNodeRequest, PlanDrainRequest, StreamAuditRecordsRequest, StreamNodesRequest,
+    StreamOperationEventsRequest, UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest,
 };
 use prost::Message;
 
 /// The RPCs that only read nodes.
-pub const READS: [&str; 3] = ["GetNode", "ListNodes", "WatchNodes"];
+pub const READS: [&str; 4] = ["GetNode", "ListNodes", "StreamNodes", "WatchNodes"];
 
 /// The RPCs that are a patch of a node in Kubernetes.
 pub const PATCHES: [&str; 4] = ["UpdateNode", "PatchNode", "CordonNode", "UncordonNode"];
@@ -28,8 +28,16 @@ pub const AUDIT: [&str; 2] = ["ListAuditRecords", "StreamAuditRecords"];
 pub const OPERATION_READS: [&str; 4] = ["GetOperation", "ListOperations", "WaitOperation", "StreamOperationEvents"];
 
 /// All RPCs that a viewer may call, in the order of the descriptors.
-pub const OF_A_VIEWER: [&str; 7] =
-    ["ListOperations", "GetOperation", "WaitOperation", "GetNode", "ListNodes", "WatchNodes", "StreamOperationEvents"];
+pub const OF_A_VIEWER: [&str; 8] = [
+    "ListOperations",
+    "GetOperation",
+    "WaitOperation",
+    "GetNode",
+    "ListNodes",
+    "StreamNodes",
+    "WatchNodes",
+    "StreamOperationEvents",
+];
 
 /// The RPCs that change one. Two services have an RPC that cancels.
 pub const OPERATION_CHANGES: [&str; 3] = ["CancelOperation", "CancelOperation", "DeleteOperation"];
@@ -46,6 +54,7 @@ pub fn harmless(method: &str, node: &str) -> Vec<u8> {
     match method {
         "GetNode" => GetNodeRequest { name, ..Default::default() }.encode_to_vec(),
         "ListNodes" => ListNodesRequest { filter, page_size: 1, ..Default::default() }.encode_to_vec(),
+        "StreamNodes" => StreamNodesRequest { filter, ..Default::default() }.encode_to_vec(),
         "WatchNodes" => WatchNodesRequest { filter, ..Default::default() }.encode_to_vec(),
         "CreateNode" => {
             let node = Some(Node::default());

@@ -7,6 +7,7 @@
 pub mod cursor;
 mod log;
 mod options;
+pub mod segments;
 mod view;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,10 @@ pub struct Store {
     end: watch::Sender<Option<Position>>,
     /// Tells this store's positions from those of another server, or of an earlier run of this one.
     instance: u64,
+    /// The resource version up to which all is known; wakes those who wait for one.
+    reached: watch::Sender<u64>,
+    /// What lists are answered from.
+    latest: segments::Latest,
 }
 
 #[derive(Debug)]
@@ -73,7 +78,13 @@ impl Store {
     fn with_change_log(bytes: usize) -> Self {
         let log = log::ChangeLog::new(0, bytes);
         let inner = Inner { nodes: BTreeMap::new(), log, version: 0, heard: Instant::now() };
-        Self { inner: Arc::new(RwLock::new(inner)), end: watch::Sender::new(None), instance: rand::random() }
+        Self {
+            inner: Arc::new(RwLock::new(inner)),
+            end: watch::Sender::new(None),
+            instance: rand::random(),
+            reached: watch::Sender::new(0),
+            latest: segments::Latest::default(),
+        }
     }
 
     /// A store that has heard of these nodes.
@@ -88,6 +99,12 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn reset(&self, nodes: Vec<Node>, version: u64) {
         self.relist(nodes.into_iter().map(|node| self.keep(node)).collect(), version);
+    }
+
+    /// Hears that nothing happened up to this resource version.
+    #[cfg(test)]
+    pub(crate) fn hear(&self, version: u64) {
+        self.advance(version);
     }
 
     /// Tells this store's positions from those of another.
@@ -122,6 +139,17 @@ impl Store {
         Snapshot { nodes: inner.nodes.values().cloned().collect(), position: inner.log.end(), version: inner.version }
     }
 
+    /// Waits until all that happened up to this resource version is known.
+    pub async fn reached(&self, version: u64) {
+        // The sender lives in self: the wait can't fail.
+        let _ = self.reached.subscribe().wait_for(|reached| *reached >= version).await;
+    }
+
+    /// The resource version up to which all that happened is known.
+    pub fn reached_version(&self) -> u64 {
+        *self.reached.borrow()
+    }
+
     /// Where the log ends, and the resource version up to which that is everything.
     fn head(&self) -> (Position, u64) {
         let inner = self.read();
@@ -135,9 +163,12 @@ impl Store {
 
     fn publish(&self, mut inner: RwLockWriteGuard<'_, Inner>) {
         inner.heard = Instant::now();
-        let end = inner.log.end();
+        let (end, version) = (inner.log.end(), inner.version);
+        // Dropped after the lock: it can be many nodes.
+        let _stale = self.latest.take_stale(&inner);
         drop(inner);
         self.end.send_replace(Some(end));
+        self.reached.send_replace(version);
     }
 
     // Nothing panics while it holds the lock, and if it did, the data would still be whole.
@@ -225,6 +256,9 @@ impl Sink for Store {
         let mut inner = self.write();
         inner.version = inner.version.max(version);
         inner.heard = Instant::now();
+        let version = inner.version;
+        drop(inner);
+        self.reached.send_replace(version);
     }
 }
 

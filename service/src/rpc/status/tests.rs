@@ -47,6 +47,7 @@ fn all_errors() -> Vec<Error> {
         Error::AuditLogMismatch,
         Error::AuditLogUnreadable { detail: text() },
         Error::NotReady,
+        Error::CacheBehind { reached: 1, wanted: 2 },
         Error::ShuttingDown,
         Error::DeadlineExceeded { stage: "x" },
         Error::Internal { detail: text() },

@@ -67,7 +67,7 @@ impl Session {
     /// Whether a node is cordoned, for what is said afterwards. The request is sent in any case: it leaves its trace.
     async fn is_cordoned(&self, name: &str) -> Result<Option<bool>, Failure> {
         let read_mask = vec!["scheduling_state".to_owned()];
-        let options = ReadOptions { read_mask, consistency: Consistency::Consistent };
+        let options = ReadOptions { read_mask, consistency: Consistency::Consistent, ..ReadOptions::default() };
         match self.client.get_node(name, options).await {
             Ok(node) => Ok(Some(node.scheduling_state() == SchedulingState::Cordoned)),
             // Who may change nodes need not be allowed to read them.

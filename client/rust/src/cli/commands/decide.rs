@@ -55,7 +55,7 @@ impl Session {
         decide: impl Fn(&Node) -> Result<Decision, Failure>,
     ) -> Result<Outcome, Failure> {
         // A cache that is behind would only cost another round.
-        let options = ReadOptions { read_mask: Vec::new(), consistency: Consistency::Consistent };
+        let options = ReadOptions { consistency: Consistency::Consistent, ..ReadOptions::default() };
         let mut decisions = 0;
         loop {
             decisions += 1;

@@ -25,8 +25,11 @@ pub async fn get(session: &Session, args: GetArgs) -> Result<(), Failure> {
         return Err(Failure::usage("a selector, a filter or an order is for lists, without names"));
     }
     let mut nodes: Vec<Node> = Vec::new();
-    let options =
-        ReadOptions { read_mask: read_mask(output), consistency: consistency(consistent || show_managed_fields) };
+    let options = ReadOptions {
+        read_mask: read_mask(output),
+        consistency: consistency(consistent || show_managed_fields),
+        ..ReadOptions::default()
+    };
     let result = session
         .each(
             &names,

@@ -122,7 +122,7 @@ fn only_what_is_shown_is_asked_for() {
     cli.run(&["list", "-o", "name"]).ok();
     cli.run(&["list", "-o", "json"]).ok();
     let mask = |call| match call {
-        Call::List(request) => request.read_mask.map(|mask| mask.paths),
+        Call::Stream(request) => request.read_mask.map(|mask| mask.paths),
         other => panic!("{other:?}"),
     };
     let masks: Vec<Option<Vec<String>>> = cli.fake.calls().into_iter().map(mask).collect();

@@ -14,8 +14,8 @@ use std::time::Duration;
 use nodeward_client::api::{
     AuditRecord, CancelOperationRequest, CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest,
     DrainNodeRequest, DrainPlan, GetNodeRequest, ListAuditRecordsRequest, ListNodesRequest, Node, OperationState,
-    PatchNodeRequest, PlanDrainRequest, StreamAuditRecordsRequest, StreamOperationEventsRequest, UncordonNodeRequest,
-    UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest, WatchNodesResponse,
+    PatchNodeRequest, PlanDrainRequest, StreamAuditRecordsRequest, StreamNodesRequest, StreamOperationEventsRequest,
+    UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest, WatchNodesResponse,
 };
 use nodeward_client::longrunning::{DeleteOperationRequest, ListOperationsRequest, Operation, WaitOperationRequest};
 use tokio::sync::Barrier;
@@ -37,6 +37,7 @@ pub const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub enum Call {
     Get(GetNodeRequest),
     List(ListNodesRequest),
+    Stream(StreamNodesRequest),
     Watch(WatchNodesRequest),
     Create(CreateNodeRequest),
     Update(UpdateNodeRequest),
@@ -92,6 +93,8 @@ pub struct State {
     pub fates: VecDeque<Fate>,
     pub watches: VecDeque<Vec<Step>>,
     pub page_size: usize,
+    /// How many of the next streams of nodes end early.
+    pub cut_streams: usize,
     pub audit_pages: Vec<Vec<AuditRecord>>,
     pub audit_streams: VecDeque<Vec<AuditStep>>,
     pub plans: BTreeMap<String, DrainPlan>,
@@ -178,7 +181,7 @@ impl State {
 impl Call {
     fn request_id(&self) -> Option<String> {
         match self {
-            Self::Get(_) | Self::List(_) | Self::Watch(_) => None,
+            Self::Get(_) | Self::List(_) | Self::Stream(_) | Self::Watch(_) => None,
             Self::ListAudit(_) | Self::StreamAudit(_) => None,
             Self::PlanDrain(_) | Self::StreamOperation(_) | Self::GetOperation => None,
             Self::ListOperations(_) | Self::WaitOperation(_) | Self::DeleteOperation(_) => None,

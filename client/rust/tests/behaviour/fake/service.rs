@@ -3,12 +3,13 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 
-use futures::stream::{self, Stream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use nodeward_client::api::node_service_server::NodeService;
 use nodeward_client::api::{
     CordonNodeRequest, CreateNodeRequest, DeleteNodeRequest, DeleteNodesRequest, DeleteNodesResponse, GetNodeRequest,
-    ListNodesRequest, ListNodesResponse, Node, NodeSpec, ObjectMeta, PatchNodeRequest, SchedulingState, Taint,
-    UncordonNodeRequest, UpdateNodeRequest, UpdateNodeStatusRequest, WatchNodesRequest, WatchNodesResponse,
+    ListNodesRequest, ListNodesResponse, Node, NodeSpec, ObjectMeta, PatchNodeRequest, SchedulingState,
+    StreamNodesRequest, StreamNodesResponse, StreamNodesSummary, Taint, UncordonNodeRequest, UpdateNodeRequest,
+    UpdateNodeStatusRequest, WatchNodesRequest, WatchNodesResponse,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -18,6 +19,7 @@ type Watch = Pin<Box<dyn Stream<Item = Result<WatchNodesResponse, Status>> + Sen
 
 #[tonic::async_trait]
 impl NodeService for Fake {
+    type StreamNodesStream = BoxStream<'static, Result<StreamNodesResponse, Status>>;
     type WatchNodesStream = Watch;
 
     async fn get_node(&self, request: Request<GetNodeRequest>) -> Result<Response<Node>, Status> {
@@ -29,6 +31,17 @@ impl NodeService for Fake {
         let request = self.note(request, Call::List);
         let fate = self.lock().fates.pop_front();
         self.meet(fate, || Ok(page(&self.lock(), &request))).await
+    }
+
+    /// The nodes one by one, and the summary.
+    async fn stream_nodes(
+        &self,
+        request: Request<StreamNodesRequest>,
+    ) -> Result<Response<Self::StreamNodesStream>, Status> {
+        let request = self.note(request, Call::Stream);
+        let fate = self.lock().fates.pop_front();
+        let answer = self.meet(fate, || Ok(messages(&mut self.lock(), &request))).await?;
+        Ok(answer.map(|messages| stream::iter(messages.into_iter().map(Ok)).boxed()))
     }
 
     async fn watch_nodes(&self, request: Request<WatchNodesRequest>) -> Result<Response<Watch>, Status> {
@@ -246,6 +259,19 @@ fn page(state: &State, request: &ListNodesRequest) -> ListNodesResponse {
         etag: format!("set-{begin}"),
         cache_age: None,
     }
+}
+
+fn messages(state: &mut State, request: &StreamNodesRequest) -> Vec<StreamNodesResponse> {
+    let names = matching(state, &request.label_selector);
+    let summary = StreamNodesSummary { total_size: names.len() as i32, etag: "set-0".into(), ..Default::default() };
+    let nodes = names.iter().map(|name| StreamNodesResponse { nodes: vec![state.nodes[name].clone()], summary: None });
+    let mut messages: Vec<_> =
+        nodes.chain([StreamNodesResponse { nodes: Vec::new(), summary: Some(summary) }]).collect();
+    if state.cut_streams > 0 {
+        state.cut_streams -= 1;
+        messages.truncate(2);
+    }
+    messages
 }
 
 fn set_cordoned(node: &mut Node, is_cordoned: bool) {

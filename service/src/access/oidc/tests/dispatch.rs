@@ -1,14 +1,18 @@
 //! Who is asked about a token: its issuer or Kubernetes.
 
 use super::*;
-use crate::access::{Authenticator, Credentials, SpiffeRules, Tokens};
+use crate::access::{Authenticator, Certificates, Credentials, SpiffeRules, Tokens};
 use crate::cluster::{Cluster, Connection};
 
 /// Accepts tokens of this issuer. Kubernetes, which is asked about all others, does not answer.
 fn authenticator(oidc: Option<Oidc>) -> Authenticator {
     let cluster = Cluster::new(Connection::nowhere());
     let tokens = Tokens::new(cluster.reviews().clone(), vec!["nodeward".to_owned()]);
-    Authenticator::Credentials(Arc::new(Credentials { spiffe: SpiffeRules::default(), tokens, oidc }))
+    Authenticator::Credentials(Arc::new(Credentials {
+        certificates: Certificates::new(SpiffeRules::default()),
+        tokens,
+        oidc,
+    }))
 }
 
 async fn ask(authenticator: &Authenticator, token: &str) -> Result<Caller, Error> {

@@ -73,7 +73,7 @@ async fn others(session: &Session, args: &AuditListArgs) -> Result<Vec<OtherChan
         return Ok(Vec::new());
     };
     let read_mask = vec!["name".to_owned(), "metadata.managed_fields".to_owned()];
-    let options = ReadOptions { read_mask, consistency: Consistency::Consistent };
+    let options = ReadOptions { read_mask, consistency: Consistency::Consistent, ..ReadOptions::default() };
     match session.client.get_node(node, options).await {
         Ok(node) => Ok(others::of(&node).into_iter().filter(|change| is_within(change, args)).collect()),
         Err(error) => match error.code() {
