@@ -1,5 +1,7 @@
 //! Which nodes a read is about, and what of them it shows.
 
+use std::hash::{Hash, Hasher};
+
 use k8s_openapi::api::core::v1::Node;
 use prost_types::FieldMask;
 
@@ -9,7 +11,7 @@ use super::selector::LabelSelector;
 use super::token::QueryHash;
 use super::{Violation, Violations};
 
-/// Which nodes: those that match the filter and the label selector.
+/// Which nodes: those that match the filter and the label selector. Two are equal if they are spelled the same.
 #[derive(Clone, Debug)]
 pub struct Selection {
     filter: Filter,
@@ -45,6 +47,20 @@ impl Selection {
     /// Identifies the selection together with what else makes up the query.
     pub fn hash(&self, rest: &str) -> QueryHash {
         QueryHash::of(self.parts().chain([rest]))
+    }
+}
+
+impl PartialEq for Selection {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Selection {}
+
+impl Hash for Selection {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 

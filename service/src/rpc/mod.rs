@@ -21,3 +21,4 @@ pub use complete::complete_status;
 pub use context::{NodeRpc, WatchLimits};
 pub use operation::OperationRpc;
 pub use status::DOMAIN;
+pub use watch::WatchLayer;

@@ -4,6 +4,7 @@
 //! bookkeeping, so it is tested without a cluster. Promises: changes stand in the log in the order of their resource
 //! versions; a change that brings nothing new is not logged; a gap in the watch becomes the differences, not a new start.
 
+mod class;
 pub mod cursor;
 mod log;
 mod options;
@@ -39,6 +40,8 @@ pub struct Store {
     end: watch::Sender<Option<Position>>,
     /// Tells this store's positions from those of another server, or of an earlier run of this one.
     instance: u64,
+    /// The streams that follow the log, by what they ask for.
+    classes: Arc<class::Classes>,
 }
 
 #[derive(Debug)]
@@ -72,7 +75,8 @@ impl Store {
     fn with_change_log(bytes: usize) -> Self {
         let log = log::ChangeLog::new(0, bytes);
         let inner = Inner { nodes: BTreeMap::new(), log, version: 0, heard: Instant::now() };
-        Self { inner: Arc::new(RwLock::new(inner)), end: watch::Sender::new(None), instance: rand::random() }
+        let (inner, end) = (Arc::new(RwLock::new(inner)), watch::Sender::new(None));
+        Self { inner, end, instance: rand::random(), classes: Arc::default() }
     }
 
     /// A store that has heard of these nodes.
@@ -131,6 +135,7 @@ impl Store {
         let end = inner.log.end();
         drop(inner);
         self.end.send_replace(Some(end));
+        self.classes.grown(self);
     }
 
     // Nothing panics while it holds the lock, and if it did, the data would still be whole.
