@@ -4,6 +4,7 @@
 //! extensions, and no header that claims to know
 //! better who is calling. The credential itself goes no further. The connection's [`Standing`] is then that of somebody known.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub type CertificateOf = fn(&Extensions) -> Option<&[u8]>;
 /// Lets nobody through who has not shown who they are.
 #[derive(Clone)]
 pub struct AccessLayer {
-    access: Access,
+    access: Arc<Access>,
     certificate: CertificateOf,
     metrics: Metrics,
 }
@@ -43,7 +44,7 @@ pub struct AccessLayer {
 impl AccessLayer {
     /// A layer that finds certificates in this way.
     pub fn new(access: Access, certificate: CertificateOf) -> Self {
-        Self { access, certificate, metrics: Metrics::new() }
+        Self { access: Arc::new(access), certificate, metrics: Metrics::new() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A call's caller, and whether they still may do what they began to do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,11 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Session {
     caller: Caller,
     bearer: Option<Bearer>,
-    access: Access,
+    /// Shared: a stream keeps its session for as long as it lasts.
+    access: Arc<Access>,
 }
 
 impl Session {
-    pub(super) fn new(caller: Caller, bearer: Option<Bearer>, access: Access) -> Self {
+    pub(super) fn new(caller: Caller, bearer: Option<Bearer>, access: Arc<Access>) -> Self {
         Self { caller, bearer, access }
     }
 
@@ -35,7 +37,7 @@ impl Session {
         use super::{Authenticator, Authorizer};
         let cluster = crate::cluster::Cluster::new(crate::cluster::Connection::nowhere());
         let access = Access::new(Authenticator::Nobody, Authorizer::new(cluster.reviews().clone()), ASK_SOON);
-        Self::new(Caller::Server, None, access)
+        Self::new(Caller::Server, None, Arc::new(access))
     }
 
     /// Who it is.

@@ -87,6 +87,26 @@ impl Store {
         store
     }
 
+    /// A store that remembers the last change only.
+    #[cfg(test)]
+    pub(crate) fn forgetful(nodes: Vec<Node>, version: u64) -> Self {
+        let store = Self::with_change_log(0);
+        store.reset(nodes, version);
+        store
+    }
+
+    /// It hears that a node has changed.
+    #[cfg(test)]
+    pub(crate) fn hear(&self, node: Node) {
+        self.apply(node);
+    }
+
+    /// What the messages take that streams share.
+    #[cfg(test)]
+    pub(crate) fn shared_bytes(&self) -> usize {
+        self.classes.bytes()
+    }
+
     /// Tells this store's positions from those of another.
     pub fn instance(&self) -> u64 {
         self.instance

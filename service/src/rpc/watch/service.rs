@@ -32,7 +32,7 @@ use crate::transport::LARGEST_WITH_NODE;
 
 const PATH: &str = "/nodeward.v1.NodeService/WatchNodes";
 
-/// Serves WatchNodes before the services within, on which other calls go on to.
+/// Serves WatchNodes; all other calls go on to the services within.
 #[derive(Clone)]
 pub struct WatchLayer {
     rpc: NodeRpc,

@@ -117,6 +117,12 @@ impl Classes {
         wake.into_iter().for_each(Waker::wake);
     }
 
+    /// What their messages take.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.known.lock().values().map(|class| class.state.lock().ring.bytes()).sum()
+    }
+
     /// What each may take of the budget.
     fn share(&self) -> usize {
         BUDGET / self.count.load(Ordering::Relaxed).max(1)
@@ -191,12 +197,12 @@ impl Member {
         next
     }
 
-    /// Waits until the log grows, if it ends at this position.
-    pub fn wait(&self, store: &Store, at: Position, waker: &Waker) -> bool {
+    /// Waits until the log grows, if it ends at this position. Whoever looks itself is woken for each change.
+    pub fn wait(&self, store: &Store, at: Position, waker: &Waker, looks_itself: bool) -> bool {
         let mut state = self.class.state.lock();
         let is_end = store.head().0 == at;
         if is_end {
-            state.waiters.wait(self.place, waker, true);
+            state.waiters.wait(self.place, waker, looks_itself);
         }
         is_end
     }

@@ -54,6 +54,11 @@ impl Ring {
         self.end.position
     }
 
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// What follows this position.
     pub fn next(&self, from: Position) -> Known {
         if from < self.begin || self.end.position < from {

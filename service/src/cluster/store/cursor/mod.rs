@@ -103,6 +103,7 @@ impl Cursor {
     pub fn at_the_beginning(store: Store, interest: Interest) -> Self {
         let mut cursor = Self::at_the_end(store, interest);
         cursor.place.begin_snapshot();
+        cursor.is_plain = false;
         cursor
     }
 
@@ -110,7 +111,7 @@ impl Cursor {
     pub fn at_the_end(store: Store, interest: Interest) -> Self {
         let (position, version) = store.head();
         let place = Place::new(store.instance(), position, version, interest.query());
-        Self::new(store, interest, place)
+        Self { is_plain: true, ..Self::new(store, interest, place) }
     }
 
     /// A cursor that goes on where another was: exactly in the same store, by the resource version in any other.
@@ -163,7 +164,7 @@ impl Cursor {
         let before = self.place.clone();
         let event = match self.step()? {
             Step::Event(event) => event,
-            Step::Nothing if self.member.wait(&self.store, self.place.position(), waker) => return Ok(Next::Nothing),
+            Step::Nothing if self.wait(waker) => return Ok(Next::Nothing),
             Step::Nothing | Step::Skipped => return Ok(Next::Skipped),
         };
         let message = frame::event(self.interest(), &event, self.token());
@@ -172,6 +173,11 @@ impl Cursor {
             return Ok(Next::TooLarge);
         }
         Ok(Next::Message(message))
+    }
+
+    /// Waits for changes, unless there are some by now. In a plain place it is enough to be woken for what is shown.
+    fn wait(&self, waker: &Waker) -> bool {
+        self.member.wait(&self.store, self.place.position(), waker, !self.is_plain)
     }
 
     /// A message that says that nothing has happened up to here.

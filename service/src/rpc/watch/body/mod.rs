@@ -183,3 +183,6 @@ fn take(cursor: &mut Cursor, waker: &Waker) -> Result<Taken, Error> {
     rest.iter().for_each(|message| piece.extend_from_slice(message));
     Ok(Taken::Piece(piece.freeze()))
 }
+
+#[cfg(test)]
+mod tests;
