@@ -20,7 +20,7 @@ pub mod update;
 mod violation;
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 
 pub use etag::{parse_etag, set_etag};
 pub use name::NodeName;

@@ -225,3 +225,91 @@ impl Drop for Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+
+    use super::*;
+    use crate::cluster::store::cursor::{self, Cursor};
+    use crate::node::mask::ReadMask;
+    use crate::node::query::Selection;
+
+    fn follow(store: &Store, filter: &str) -> Cursor {
+        let interest = Interest::new(Selection::parse(filter, "").unwrap(), ReadMask::everything());
+        Cursor::at_the_end(store.clone(), interest)
+    }
+
+    fn hear(store: &Store, version: u64) {
+        let mut node = Node::default();
+        node.metadata.name = Some(format!("node-{version}"));
+        node.metadata.resource_version = Some(version.to_string());
+        store.hear(node);
+    }
+
+    fn message(cursor: &mut Cursor) -> Bytes {
+        match cursor.next(usize::MAX, Waker::noop()).unwrap() {
+            cursor::Next::Message(message) => message,
+            other => panic!("{other:?} is no message"),
+        }
+    }
+
+    #[test]
+    fn those_who_ask_for_the_same_are_one_class_which_goes_with_the_last() {
+        let store = Store::holding(vec![], 10);
+        let classes = |count| assert_eq!(store.classes.known.lock().len(), count);
+        let (one, two, other) = (follow(&store, ""), follow(&store, ""), follow(&store, "name = a"));
+        classes(2);
+        drop((one, other));
+        classes(1);
+        drop(two);
+        classes(0);
+    }
+
+    #[test]
+    fn a_message_is_made_once() {
+        let store = Store::holding(vec![], 10);
+        let (mut one, mut two) = (follow(&store, ""), follow(&store, ""));
+        (11..14).for_each(|version| hear(&store, version));
+        for _ in 11..14 {
+            assert_eq!(message(&mut one).as_ptr(), message(&mut two).as_ptr());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_in_the_budget_is_kept_by_nobody_and_told_nevertheless() {
+        let store = Store::holding(vec![], 10);
+        let (mut one, mut two) = (follow(&store, ""), follow(&store, ""));
+        // As if there were so many classes.
+        store.classes.count.store(usize::MAX, Ordering::Relaxed);
+        for version in 11..14 {
+            hear(&store, version);
+            let (one, two) = (message(&mut one), message(&mut two));
+            assert_eq!(one, two);
+            assert_ne!(one.as_ptr(), two.as_ptr());
+            assert_eq!(store.shared_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn who_is_alone_leaves_nothing_behind() {
+        let store = Store::holding(vec![], 10);
+        let mut alone = follow(&store, "");
+        hear(&store, 11);
+        message(&mut alone);
+        assert_eq!(alone.next(usize::MAX, Waker::noop()).unwrap(), cursor::Next::Nothing);
+        assert_eq!(store.shared_bytes(), 0);
+    }
+
+    #[test]
+    fn who_is_far_behind_the_others_goes_on_alone() {
+        let store = Store::holding(vec![], 10);
+        let mut slow = follow(&store, "");
+        (11..111).for_each(|version| hear(&store, version));
+        let mut late = follow(&store, "");
+        hear(&store, 111);
+        let latest = message(&mut late);
+        let told: Vec<Bytes> = (11..112).map(|_| message(&mut slow)).collect();
+        assert_eq!(told.last().unwrap().as_ptr(), latest.as_ptr(), "it has caught up with them");
+    }
+}

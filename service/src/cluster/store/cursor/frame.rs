@@ -86,3 +86,60 @@ fn put_field(out: &mut Vec<u8>, key: u8, bytes: &[u8]) {
     encode_varint(bytes.len() as u64, out);
     out.put_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+    use prost_types::FieldMask;
+
+    use super::super::twins::{event_of, message};
+    use super::*;
+    use crate::cluster::store::NodeView;
+    use crate::node::arbitrary;
+    use crate::node::mask::ReadMask;
+    use crate::node::query::Selection;
+
+    const PATHS: [&str; 8] = [
+        "*",
+        "name",
+        "metadata.labels",
+        "metadata.labels.team",
+        "spec",
+        "spec.taints.*.key",
+        "status.conditions.*.type",
+        "readiness.state",
+    ];
+
+    /// Without paths it is no mask.
+    fn interest(paths: &[&str]) -> Interest {
+        let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
+        Interest::new(Selection::parse("", "").unwrap(), ReadMask::parse(&mask, "read_mask").unwrap())
+    }
+
+    fn view() -> impl Strategy<Value = Arc<NodeView>> {
+        arbitrary::node().prop_map(|node| Arc::new(NodeView::new(node)))
+    }
+
+    proptest! {
+        #[test]
+        fn the_bytes_are_those_of_the_generated_code(
+            before in view(), after in view(), paths in subsequence(&PATHS[..], 0..4), node_count: i32, position: u64
+        ) {
+            let interest = interest(&paths);
+            let token = ResumeToken::new(7, position, position.checked_sub(5), interest.query());
+            for told in [
+                Event::Added(after.clone()),
+                Event::Deleted(after.clone()),
+                Event::Modified { before, after },
+                Event::SnapshotComplete { node_count },
+            ] {
+                prop_assert_eq!(event(&interest, &told, &token), message(event_of(&interest, &told), &token));
+            }
+            let expected = message(Told::Bookmark(Bookmark {}), &token);
+            prop_assert_eq!(bookmark(&token), expected);
+        }
+    }
+}

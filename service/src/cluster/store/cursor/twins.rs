@@ -24,7 +24,7 @@ impl Twins {
 
     /// They are told of this event, as the other was.
     pub fn assert_told(&mut self, cursor: &Cursor, event: &Event) {
-        let expected = message(cursor, event_of(cursor.interest(), event));
+        let expected = message(event_of(cursor.interest(), event), cursor.token());
         for twin in &mut self.0 {
             assert_eq!(next(twin), Next::Message(expected.clone()), "{:?} tells {event:?}", twin.token());
             assert_eq!(twin.token(), cursor.token());
@@ -41,7 +41,7 @@ impl Twins {
 
     /// They have the bookmark of the other.
     pub fn assert_bookmark(&mut self, cursor: &Cursor) {
-        let expected = message(cursor, Told::Bookmark(v1::Bookmark {}));
+        let expected = message(Told::Bookmark(v1::Bookmark {}), cursor.token());
         self.0.iter_mut().for_each(|twin| assert_eq!(twin.bookmark(), expected));
     }
 }
@@ -58,7 +58,8 @@ fn next(cursor: &mut Cursor) -> Next {
     }
 }
 
-fn event_of(interest: &Interest, event: &Event) -> Told {
+/// What is told of an event.
+pub(super) fn event_of(interest: &Interest, event: &Event) -> Told {
     let (r#type, view, changed_paths) = match event {
         Event::SnapshotComplete { node_count } => {
             return Told::SnapshotComplete(v1::SnapshotComplete { node_count: *node_count });
@@ -73,9 +74,9 @@ fn event_of(interest: &Interest, event: &Event) -> Told {
     Told::Change(v1::NodeChange { r#type: r#type.into(), node: Some(node), changed_paths })
 }
 
-/// The message with the token of the cursor, framed.
-fn message(cursor: &Cursor, event: Told) -> Bytes {
-    let message = v1::WatchNodesResponse { event: Some(event), resume_token: cursor.token().encode() };
+/// The message with this token, framed.
+pub(super) fn message(event: Told, token: &ResumeToken) -> Bytes {
+    let message = v1::WatchNodesResponse { event: Some(event), resume_token: token.encode() };
     let mut out = BytesMut::new();
     out.put_u8(0);
     out.put_u32(message.encoded_len() as u32);
