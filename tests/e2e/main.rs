@@ -86,5 +86,6 @@ mod transport_process;
 mod update;
 mod watch;
 mod watch_gap;
+mod watch_readers;
 mod watch_resume;
 mod watch_validators;

@@ -28,7 +28,7 @@ pub use layer::{AccessLayer, AccessService, CertificateOf};
 pub use limit::{CallPermit, Limit, LimitFuture, LimitLayer, LimitOptions, LimitedBody};
 pub use oidc::{IssuerUrl, Oidc, OidcOptions, RequiredClaim, SigningAlg};
 pub use options::AccessOptions;
-pub use session::Session;
+pub use session::{Session, Vigil};
 pub use spiffe::{SpiffeRule, SpiffeRules};
 pub use token::{Bearer, Tokens};
 

@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Session {
     caller: Caller,
     bearer: Option<Bearer>,
+    /// Shared: a stream keeps its session for as long as it lasts.
     access: Arc<Access>,
 }
 
@@ -57,23 +58,15 @@ impl Session {
     /// Waits until the caller's credential ends, or until they no longer have this right (if there is one that they need), and
     /// says which. It is asked every five minutes, and at the end of the credential.
     pub async fn ended(&self, permission: impl Into<Option<Permission>>) -> Error {
-        let permission = permission.into();
-        let Caller::User(user) = &self.caller else { return std::future::pending().await };
-        let ask_again = self.access.ask_again;
-        let mut ask_at = Instant::now() + ask_again;
+        let mut vigil = Vigil::new(self.clone(), permission.into());
         loop {
-            let ends_at = user.expires.map(instant);
-            sleep_until(ends_at.map_or(ask_at, |ends_at| ends_at.min(ask_at))).await;
-            if user.has_expired(Timestamp::now()) {
-                return Error::Unauthenticated { detail: "the credential has ended".to_owned() };
+            match vigil.due() {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
             }
-            ask_at = Instant::now()
-                + match self.ask_again(permission.clone()).await {
-                    Ok(()) => ask_again,
-                    Err(error @ (Error::Unauthenticated { .. } | Error::AccessDenied { .. })) => return error,
-                    // Nobody says no: the stream goes on, at most until the credential ends.
-                    Err(_) => ask_again.min(ASK_SOON),
-                };
+            if let Some(error) = vigil.look().await {
+                return error;
+            }
         }
     }
 
@@ -89,6 +82,45 @@ impl Session {
         let Some(permission) = permission else { return Ok(()) };
         // Perhaps in other groups than before.
         self.access.authorizer.require_now(&caller, permission, deadline).await
+    }
+}
+
+/// What is to be looked at while a stream is open: that its caller may still read it. It keeps no time itself, so that a stream
+/// can do with one timer.
+pub struct Vigil {
+    session: Session,
+    permission: Option<Permission>,
+    ask_at: Instant,
+}
+
+impl Vigil {
+    /// The vigil over a stream that needs this right, if any.
+    pub fn new(session: Session, permission: Option<Permission>) -> Self {
+        let ask_at = Instant::now() + session.access.ask_again;
+        Self { session, permission, ask_at }
+    }
+
+    /// When to look. Never, if nobody was asked who they are.
+    pub fn due(&self) -> Option<Instant> {
+        let Caller::User(user) = &self.session.caller else { return None };
+        Some(user.expires.map_or(self.ask_at, |expires| instant(expires).min(self.ask_at)))
+    }
+
+    /// Why the stream must end, if it must.
+    pub async fn look(&mut self) -> Option<Error> {
+        let Caller::User(user) = &self.session.caller else { return None };
+        if user.has_expired(Timestamp::now()) {
+            return Some(Error::Unauthenticated { detail: "the credential has ended".to_owned() });
+        }
+        let ask_again = self.session.access.ask_again;
+        let patience = match self.session.ask_again(self.permission.clone()).await {
+            Ok(()) => ask_again,
+            Err(error @ (Error::Unauthenticated { .. } | Error::AccessDenied { .. })) => return Some(error),
+            // Nobody says no: the stream goes on, at most until the credential ends.
+            Err(_) => ask_again.min(ASK_SOON),
+        };
+        self.ask_at = Instant::now() + patience;
+        None
     }
 }
 

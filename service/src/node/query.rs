@@ -1,5 +1,7 @@
 //! Which nodes a read is about, and what of them it shows.
 
+use std::hash::{Hash, Hasher};
+
 use k8s_openapi::api::core::v1::Node;
 use prost_types::FieldMask;
 
@@ -12,7 +14,7 @@ use super::{Violation, Violations};
 /// The field of a node that the cache does without: it takes more room than all the others, and hardly anybody reads it.
 const UNCACHED: [&str; 2] = ["metadata", "managed_fields"];
 
-/// Which nodes: those that match the filter and the label selector.
+/// Which nodes: those that match the filter and the label selector. Two are equal if they are spelled the same.
 #[derive(Clone, Debug)]
 pub struct Selection {
     filter: Filter,
@@ -53,6 +55,20 @@ impl Selection {
     /// Identifies the selection together with what else makes up the query.
     pub fn hash(&self, rest: &str) -> QueryHash {
         QueryHash::of(self.parts().chain([rest]))
+    }
+}
+
+impl PartialEq for Selection {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Selection {}
+
+impl Hash for Selection {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 

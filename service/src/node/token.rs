@@ -108,9 +108,9 @@ pub struct Ahead {
 }
 
 impl ResumeToken {
-    /// A token to go on from this position, where all is known up to this resource version.
-    pub fn new(instance: u64, position: u64, version: u64, query: QueryHash) -> Self {
-        Self { instance, position, version: Some(version), snapshot: None, query: query.0, ahead: Vec::new() }
+    /// A token to go on from this position, where all is known up to this resource version, if there is one.
+    pub fn new(instance: u64, position: u64, version: impl Into<Option<u64>>, query: QueryHash) -> Self {
+        Self { instance, position, version: version.into(), snapshot: None, query: query.0, ahead: Vec::new() }
     }
 
     /// The text for the client.

@@ -82,6 +82,11 @@ impl ChangeLog {
         Self::new(base_version, self.budget)
     }
 
+    /// Where the log begins: the position of the oldest change that it holds.
+    pub(super) fn oldest(&self) -> Position {
+        Position(self.first)
+    }
+
     /// Where the log ends: the position of the next change.
     pub(super) fn end(&self) -> Position {
         Position(self.first + self.changes.len() as u64)

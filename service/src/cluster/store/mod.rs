@@ -4,6 +4,7 @@
 //! bookkeeping, so it is tested without a cluster. Promises: changes stand in the log in the order of their resource
 //! versions; a change that brings nothing new is not logged; a gap in the watch becomes the differences, not a new start.
 
+mod class;
 pub mod cursor;
 mod log;
 mod options;
@@ -45,6 +46,8 @@ pub struct Store {
     reached: watch::Sender<u64>,
     /// What lists are answered from.
     latest: segments::Latest,
+    /// The streams that follow the log, by what they ask for.
+    classes: Arc<class::Classes>,
 }
 
 #[derive(Debug)]
@@ -84,6 +87,7 @@ impl Store {
             instance: rand::random(),
             reached: watch::Sender::new(0),
             latest: segments::Latest::default(),
+            classes: Arc::default(),
         }
     }
 
@@ -95,16 +99,36 @@ impl Store {
         store
     }
 
+    /// A store that remembers the last change only.
+    #[cfg(test)]
+    pub(crate) fn forgetful(nodes: Vec<Node>, version: u64) -> Self {
+        let store = Self::with_change_log(0);
+        store.reset(nodes, version);
+        store
+    }
+
     /// Takes in a complete list.
     #[cfg(test)]
     pub(crate) fn reset(&self, nodes: Vec<Node>, version: u64) {
         self.relist(nodes.into_iter().map(|node| self.keep(node)).collect(), version);
     }
 
-    /// Hears that nothing happened up to this resource version.
+    /// It hears that a node has changed.
     #[cfg(test)]
-    pub(crate) fn hear(&self, version: u64) {
+    pub(crate) fn hear(&self, node: Node) {
+        self.apply(node);
+    }
+
+    /// It hears that nothing happened up to this resource version.
+    #[cfg(test)]
+    pub(crate) fn hear_nothing(&self, version: u64) {
         self.advance(version);
+    }
+
+    /// What the messages take that streams share.
+    #[cfg(test)]
+    pub(crate) fn shared_bytes(&self) -> usize {
+        self.classes.bytes()
     }
 
     /// Tells this store's positions from those of another.
@@ -169,6 +193,7 @@ impl Store {
         drop(inner);
         self.end.send_replace(Some(end));
         self.reached.send_replace(version);
+        self.classes.grown(self);
     }
 
     // Nothing panics while it holds the lock, and if it did, the data would still be whole.

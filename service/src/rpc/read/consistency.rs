@@ -128,7 +128,7 @@ mod tests {
     async fn a_read_goes_on_once_the_cache_has_heard_of_the_version() {
         let store = Store::holding(Vec::new(), 10);
         let read = reached(&store, 12, Instant::now() + Duration::from_secs(60));
-        let hear = async { [11, 12].map(|version| store.hear(version)) };
+        let hear = async { [11, 12].map(|version| store.hear_nothing(version)) };
         tokio::join!(read, hear).0.unwrap();
     }
 }

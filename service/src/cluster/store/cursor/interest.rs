@@ -1,5 +1,6 @@
 //! What a watch shows of a change.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Event;
@@ -12,7 +13,7 @@ use crate::node::token::QueryHash;
 const BOOKKEEPING: [&str; 2] = ["etag", "metadata.resource_version"];
 
 /// What a watch is about: which nodes, and which of their fields.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Interest {
     selection: Selection,
     mask: ReadMask,
@@ -43,6 +44,15 @@ impl Interest {
         paths
     }
 
+    /// The encoded node as the watch shows it.
+    pub(super) fn shown<'a>(&self, view: &'a NodeView) -> Cow<'a, [u8]> {
+        if self.mask.is_everything() {
+            view.encoded().as_ref().into()
+        } else {
+            self.mask.project(view.encoded()).into()
+        }
+    }
+
     /// Whether the node is one of those that the watch is about.
     pub(super) fn includes(&self, view: &NodeView) -> bool {
         self.selection.matches(view.object())
@@ -50,7 +60,7 @@ impl Interest {
 
     /// What the watch shows of a change, if anything. A node that begins to match is new to it, one that no longer matches
     /// is gone.
-    pub(super) fn event(&self, change: &Change) -> Option<Event> {
+    pub(in crate::cluster::store) fn event(&self, change: &Change) -> Option<Event> {
         let before = change.before.as_ref().filter(|before| self.includes(before));
         let is_in = !change.deleted && self.includes(&change.after);
         let after = change.after.clone();

@@ -4,12 +4,17 @@
 //! node, all up to a resource version. So it must have exactly the nodes of that version, and must have been told all that
 //! happened to them since the version before, in order, and nothing else. Only of the time of a gap may it have been told
 //! less.
+//!
+//! Beside it go its [`Twins`], which are told the same by messages: they must have the bytes of what it is told.
+//!
+//! [`Twins`]: super::twins::Twins
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Node;
 use prost_types::FieldMask;
 
+use super::twins::Twins;
 use super::*;
 use crate::cluster::feed::Sink as _;
 use crate::cluster::store::tests::node;
@@ -181,6 +186,7 @@ impl Server {
 /// A client of one server at a time.
 pub(super) struct Client {
     cursor: Cursor,
+    twins: Twins,
     known: BTreeMap<&'static str, (u64, u64)>,
     /// Up to which version it knows all of a node, and what it has been told since.
     claims: BTreeMap<&'static str, (u64, Vec<Shown>)>,
@@ -201,7 +207,8 @@ impl Client {
     }
 
     fn with(cluster: &Cluster, server: &Server, cursor: Cursor, known: BTreeMap<&'static str, (u64, u64)>) -> Self {
-        let mut client = Self { cursor, known, claims: BTreeMap::new(), last_version: 0 };
+        let twins = Twins::of(&cursor);
+        let mut client = Self { cursor, twins, known, claims: BTreeMap::new(), last_version: 0 };
         client.check_claims(cluster, server);
         client
     }
@@ -211,7 +218,10 @@ impl Client {
         let text = self.cursor.token().encode();
         let token = ResumeToken::decode(&text, interest().query()).expect("a token of one's own");
         match Cursor::resume(server.store.clone(), interest(), token) {
-            Ok(cursor) => self.cursor = cursor,
+            Ok(cursor) => {
+                self.twins = Twins::of(&cursor);
+                self.cursor = cursor;
+            }
             Err(error) => self.start_anew(cluster, server, &error),
         }
         self.check_claims(cluster, server);
@@ -227,6 +237,7 @@ impl Client {
     /// A bookmark is sent.
     pub(super) fn bookmark(&mut self, cluster: &Cluster, server: &Server) {
         self.cursor.catch_up();
+        self.twins.assert_bookmark(&self.cursor);
         self.check_claims(cluster, server);
     }
 
@@ -236,11 +247,15 @@ impl Client {
         while taken < count {
             match self.cursor.step() {
                 Ok(Step::Event(event)) => {
+                    self.twins.assert_told(&self.cursor, &event);
                     self.told(server, event);
                     taken += 1;
                 }
                 Ok(Step::Skipped) => {}
-                Ok(Step::Nothing) => taken = count,
+                Ok(Step::Nothing) => {
+                    self.twins.assert_nothing(&self.cursor);
+                    taken = count;
+                }
                 Err(error) => self.start_anew(cluster, server, &error),
             }
             self.check_claims(cluster, server);

@@ -4,6 +4,7 @@
 //! another store the version tells the position. Two things make it more than a number: while a snapshot is being told, it
 //! is true only of the nodes up to a name; and of some of those even more may be known, from a server that was ahead.
 
+use crate::cluster::store::class::After;
 use crate::cluster::store::log::{Change, ChangeLog, Position};
 use crate::error::Error;
 use crate::node::token::{Ahead, QueryHash, ResumeToken, SnapshotProgress};
@@ -73,6 +74,22 @@ impl Place {
         // Of the nodes up to the last of these names more is known already.
         if self.0.ahead.last().map_or("", |ahead| ahead.until.as_str()) < until.as_str() {
             self.0.ahead.push(Ahead { until: until.clone(), version });
+        }
+    }
+
+    /// Whether nothing is known beyond the position, and can't be from now on: in a store that knows all up to a resource
+    /// version, before this change. What is told from there on is the same for all who ask for the same.
+    pub(super) fn is_plain(&self, known: u64, next: Option<&Change>) -> bool {
+        let is_news = |change: &Change| self.0.version < Some(change.version);
+        let is_beside = self.0.snapshot.is_some() || !self.0.ahead.is_empty();
+        !is_beside && self.0.version <= Some(known) && next.is_none_or(is_news)
+    }
+
+    /// Goes on to after a later change, of a plain place.
+    pub(super) fn go_on(&mut self, after: After) {
+        if after.position > self.position() {
+            self.0.position = after.position.0;
+            self.0.version = after.version.map(|version| self.0.version.map_or(version, |own| own.max(version)));
         }
     }
 

@@ -15,9 +15,7 @@ fn store(version: u64, nodes: &[&str]) -> Store {
 
 /// A store that remembers the last change only.
 fn forgetful(version: u64, nodes: &[&str]) -> Store {
-    let store = Store::with_change_log(0);
-    store.reset(listed(nodes), version);
-    store
+    Store::forgetful(listed(nodes), version)
 }
 
 fn listed(nodes: &[&str]) -> Vec<Node> {
