@@ -54,16 +54,18 @@ pub struct Ground {
     pub plan: Plan,
     /// The control plane.
     pub sandbox: Sandbox,
-    /// The nodeward server.
-    pub server: Companion,
-    /// The stock tonic server.
-    pub stock: Companion,
+    /// The nodeward server, unless it has just been stopped.
+    server: Option<Companion>,
+    /// The stock tonic server, likewise.
+    stock: Option<Companion>,
     /// Who changes nodes, as an administrator.
     pub writer: Writer,
     /// nodeward, for a client with a token.
     pub nodeward: Endpoint,
     /// The apiserver, for the same client.
     pub apiserver: Endpoint,
+    /// The apiserver, for an administrator.
+    pub admin: Endpoint,
     /// etcd, for whoever is the apiserver.
     pub etcd: Endpoint,
     /// The stock tonic server, which asks nobody who they are.
@@ -87,14 +89,16 @@ impl Ground {
         let tonic = Endpoint { address: free_address()?, token: None, ..nodeward.clone() };
         let stock = start_stock(&sandbox, &nodeward, &tonic).await?;
         let apiserver = apiserver(&sandbox).await?;
-        let admin = client::trusting(&sandbox.cluster_ca(), Some(&sandbox.admin_certificate()))?;
-        let writer = Writer::new(&Endpoint { tls: admin, token: None, ..apiserver.clone() }, plan.nodes).await?;
+        let tls = client::trusting(&sandbox.cluster_ca(), Some(&sandbox.admin_certificate()))?;
+        let admin = Endpoint { tls, token: None, ..apiserver.clone() };
+        let writer = Writer::new(&admin, plan.nodes).await?;
         let etcd = Endpoint {
             address: address_of(&sandbox.etcd_url())?,
             tls: client::trusting(&sandbox.etcd_ca(), Some(&sandbox.etcd_client_certificate()))?,
             token: None,
         };
-        Ok(Self { plan, sandbox, server, stock, writer, nodeward, apiserver, etcd, tonic })
+        let (server, stock) = (Some(server), Some(stock));
+        Ok(Self { plan, sandbox, server, stock, writer, nodeward, apiserver, admin, etcd, tonic })
     }
 
     /// The process of a part of the control plane.
@@ -103,9 +107,19 @@ impl Ground {
         Ok(found.with_context(|| format!("{component} does not run"))?.1)
     }
 
+    /// The process of the nodeward server.
+    pub fn server_pid(&self) -> Result<u32> {
+        Ok(self.server.as_ref().context("the nodeward server does not run")?.id())
+    }
+
+    /// The process of the stock tonic server.
+    pub fn stock_pid(&self) -> Result<u32> {
+        Ok(self.stock.as_ref().context("the stock tonic server does not run")?.id())
+    }
+
     /// nodeward's watch.
-    pub fn our_watch(&self) -> System {
-        ours::watch(self.nodeward.clone(), self.server.id())
+    pub fn our_watch(&self) -> Result<System> {
+        Ok(ours::watch(self.nodeward.clone(), self.server_pid()?))
     }
 
     /// The watches that nodeward's is compared with.
@@ -115,16 +129,47 @@ impl Ground {
             apiserver::protobuf_watch(self.apiserver.clone(), api_server),
             apiserver::json_watch(self.apiserver.clone(), api_server),
             etcd::watch(self.etcd.clone(), self.pid(Component::Etcd)?),
-            stock::watch(self.tonic.clone(), self.stock.id()),
+            stock::watch(self.tonic.clone(), self.stock_pid()?),
         ])
     }
 
+    /// How many watches of nodes the apiserver has, whoever's they are.
+    pub async fn watches_at_apiserver(&self) -> Result<f64> {
+        let metrics =
+            Connection::open(&self.admin, Windows::WIDE).await?.ask(&Call::get("/metrics", "text/plain")).await?;
+        let metrics = String::from_utf8(metrics)?;
+        let is_watch = |line: &&str| {
+            let labels = ["resource=\"nodes\"", "subresource=\"\"", "verb=\"WATCH\""];
+            line.starts_with("apiserver_longrunning_requests{") && labels.iter().all(|label| line.contains(label))
+        };
+        let counts = metrics.lines().filter(is_watch).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        Ok(counts.sum())
+    }
+
+    /// Stops the nodeward server, and whoever reads from it.
+    pub async fn stop_server(&mut self) {
+        for companion in [self.stock.take(), self.server.take()].into_iter().flatten() {
+            companion.stop(Duration::from_secs(10)).await;
+        }
+    }
+
+    /// Starts them again, where they were.
+    pub async fn start_server_again(&mut self) -> Result<()> {
+        self.server = Some(start_server(&self.sandbox, &self.nodeward).await?);
+        self.stock = Some(start_stock(&self.sandbox, &self.nodeward, &self.tonic).await?);
+        Ok(())
+    }
+
+    /// A new server, of which nobody has asked anything yet.
+    pub async fn restart_server(&mut self) -> Result<()> {
+        self.stop_server().await;
+        self.start_server_again().await
+    }
+
     /// Stops everything in order.
-    pub async fn stop(self) -> Result<()> {
-        let Self { sandbox, server, stock, .. } = self;
-        stock.stop(Duration::from_secs(5)).await;
-        server.stop(Duration::from_secs(10)).await;
-        Ok(sandbox.stop().await?)
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop_server().await;
+        Ok(self.sandbox.stop().await?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One block of a watch measure: streams at one system, changes at a fixed rate, and what that has cost.
 
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nodeward_sandbox::Component;
@@ -8,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::cpu;
 use crate::ground::Ground;
+use crate::stats::median;
 use crate::system::System;
 use crate::watchers::{Delivered, Shape, Watchers};
 
@@ -52,6 +54,11 @@ impl Cost {
         self.delivered.bytes as f64 / self.events()
     }
 
+    /// Events for each second of the server's processor time: what one core could deliver.
+    pub fn per_core(&self) -> f64 {
+        self.events() / self.server.as_secs_f64()
+    }
+
     fn events(&self) -> f64 {
         self.delivered.changes as f64
     }
@@ -89,4 +96,68 @@ pub async fn idle_cost(ground: &Ground, components: &[Component], load: Load) ->
         format!("{component} {:.1} µs for each event there would have been", micros / events)
     });
     Ok(format!("the changes alone, without a stream: {}", costs.collect::<Vec<_>>().join(", ")))
+}
+
+/// How far streams were behind, at the beginning and at the end of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Lag {
+    first: Duration,
+    last: Duration,
+    /// How long the apiserver took to answer a change, from when it was to be sent.
+    answer: Duration,
+}
+
+impl Lag {
+    /// What is no growth, however small it was before.
+    const LITTLE: Duration = Duration::from_millis(50);
+
+    /// Whether they fell behind.
+    pub fn grows(self) -> bool {
+        self.last > self.first * 2 && self.last > self.first + Self::LITTLE
+    }
+}
+
+impl fmt::Display for Lag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, last, answer] = [self.first, self.last, self.answer].map(|time| time.as_secs_f64() * 1e3);
+        write!(f, "{first:.0} ms, then {last:.0} ms; the apiserver answers a change after {answer:.0} ms")
+    }
+}
+
+/// Runs a block and says how far behind streams were in its first and in its last third, in the median.
+pub async fn watch_lag(ground: &Ground, system: &System, load: Load) -> Result<Lag> {
+    let watchers = Watchers::open(system, Shape::of(load.streams).timed()).await?;
+    sleep(SETTLE).await;
+    let writes = ground.writer.write(load.rate, load.length).await?;
+    watchers.have((writes.count() * load.streams) as u64, PATIENCE).await?;
+    let mut lags: Vec<(Instant, f64)> = watchers
+        .arrivals()
+        .into_iter()
+        .filter_map(|(mark, at)| {
+            let intended = writes.intended(mark)?;
+            Some((intended, at.saturating_duration_since(intended).as_secs_f64()))
+        })
+        .collect();
+    lags.sort_by_key(|(intended, _)| *intended);
+    let lags: Vec<f64> = lags.into_iter().map(|(_, lag)| lag).collect();
+    let answers: Vec<f64> = writes.answered.iter().map(Duration::as_secs_f64).collect();
+    let third = lags.len() / 3;
+    let middle = |times: &[f64]| Duration::from_secs_f64(median(times).unwrap_or_default());
+    Ok(Lag { first: middle(&lags[..third]), last: middle(&lags[lags.len() - third..]), answer: middle(&answers) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_grows_if_it_doubles_and_is_more_than_a_little() {
+        let lag = |first, last| {
+            let [first, last] = [first, last].map(Duration::from_millis);
+            Lag { first, last, answer: Duration::ZERO }
+        };
+        assert!(lag(100, 300).grows());
+        assert!(!lag(2, 20).grows(), "what is a little is noise");
+        assert!(!lag(200, 300).grows());
+    }
 }

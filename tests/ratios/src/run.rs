@@ -51,6 +51,9 @@ async fn run(args: &Args) -> Result<Vec<Finding>> {
     if let Some(path) = &args.json {
         json::write(path, &findings)?;
     }
+    if let Some(dir) = &args.plots {
+        findings.iter().filter_map(|finding| finding.plot.as_ref()).try_for_each(|plot| plot.write(dir))?;
+    }
     Ok(findings)
 }
 

@@ -27,17 +27,28 @@ pub struct Shape {
     pub connections: usize,
     /// Whether it is noted when each change arrives.
     pub timed: bool,
+    /// Whether nobody reads what comes.
+    pub stalled: bool,
 }
 
 impl Shape {
     /// As many streams on as many connections as they need, which is at least 10.
     pub fn of(streams: usize) -> Self {
-        Self { streams, connections: streams.div_ceil(100).max(10).min(streams), timed: false }
+        Self { streams, connections: streams.div_ceil(100).max(10).min(streams), timed: false, stalled: false }
     }
 
     /// The same, and it is noted when each change arrives.
     pub fn timed(self) -> Self {
         Self { timed: true, ..self }
+    }
+
+    /// The same, but nobody reads what comes. The windows are so narrow that the server feels it from the first change on.
+    pub fn stalled(self) -> Self {
+        Self { stalled: true, ..self }
+    }
+
+    fn windows(self) -> Windows {
+        if self.stalled { Windows::NARROW } else { Windows::WIDE }
     }
 }
 
@@ -74,7 +85,7 @@ pub struct Delivered {
 impl Watchers {
     /// Opens streams, and waits until all of them have begun.
     pub async fn open(system: &System, shape: Shape) -> Result<Self> {
-        let connect = (0..shape.connections).map(|_| Connection::open(&system.endpoint, Windows::WIDE));
+        let connect = (0..shape.connections).map(|_| Connection::open(&system.endpoint, shape.windows()));
         let connections: Vec<_> = stream::iter(connect).buffered(4).try_collect().await?;
         let first = connections.first().context("no connection was asked for")?;
         let call = system.opening(first).await?;
@@ -84,6 +95,10 @@ impl Watchers {
         });
         let bodies: Vec<_> = stream::iter(open).buffer_unordered(PARALLEL).try_collect().await?;
         let mut readers = JoinSet::new();
+        if shape.stalled {
+            readers.spawn(hold(bodies));
+            return Ok(Self { streams: Vec::new(), _readers: readers, _connections: connections });
+        }
         let follow = |body: http::Response<RecvStream>| {
             let seen = Arc::new(Seen::new(shape.timed));
             readers.spawn(follow(body.into_body(), system.framing, Arc::clone(&seen)));
@@ -168,6 +183,12 @@ async fn follow(mut body: RecvStream, framing: Framing, seen: Arc<Seen>) {
         let _ = body.flow_control().release_capacity(piece.len());
     };
     *lock(&seen.end) = Some(end);
+}
+
+/// Keeps streams open and reads nothing of them.
+async fn hold(bodies: Vec<http::Response<RecvStream>>) {
+    std::future::pending::<()>().await;
+    drop(bodies);
 }
 
 async fn trailers(body: &mut RecvStream) -> String {

@@ -40,8 +40,8 @@ impl Windows {
     /// So wide that a reader who reads holds nobody up.
     pub const WIDE: Self = Self { stream: 1 << 20, connection: 1 << 30 };
 
-    /// Those of a client that never thought of it, on a connection that is not the bottleneck.
-    pub const USUAL: Self = Self { stream: (64 << 10) - 1, connection: 1 << 30 };
+    /// So narrow that not one change fits into a stream's that nobody reads.
+    pub const NARROW: Self = Self { stream: 1 << 10, connection: 1 << 30 };
 }
 
 /// A connection. It is closed when it is dropped, without a farewell to each of its streams.

@@ -6,7 +6,13 @@
 //! says what a process has used, `stats::Estimate` what that is worth. A measure that cannot be taken returns an error: it
 //! appears in the table as failed, and the others go on. It leaves the ground as it found it.
 
+mod added_latency;
+mod growth;
 mod watch_cpu;
+mod watch_many;
+mod watch_memory;
+mod watch_stalled;
+mod watch_throughput;
 
 use anyhow::Result;
 use futures::future::LocalBoxFuture;
@@ -25,11 +31,31 @@ pub struct Measure {
 }
 
 /// All of them, in the order in which they are taken.
-pub const ALL: [Measure; 1] = [Measure {
-    name: "watch-cpu",
-    about: "server CPU per delivered event, 500 streams on 10 TLS connections",
-    run: watch_cpu::run,
-}];
+pub const ALL: &[Measure] = &[
+    Measure {
+        name: "watch-cpu",
+        about: "server CPU per delivered event, 500 streams on 10 TLS connections",
+        run: watch_cpu::run,
+    },
+    Measure {
+        name: "watch-throughput",
+        about: "delivered events per second per core without growing lag, 500 streams",
+        run: watch_throughput::run,
+    },
+    Measure { name: "watch-memory", about: "memory per idle and per stalled stream", run: watch_memory::run },
+    Measure {
+        name: "watch-stalled",
+        about: "p99 of healthy streams with and without stalled neighbours",
+        run: watch_stalled::run,
+    },
+    Measure {
+        name: "watch-many",
+        about: "10,000 streams for a minute: complete, ordered, one upstream",
+        run: watch_many::run,
+    },
+    Measure { name: "added-latency", about: "apiserver event to client event", run: added_latency::run },
+    Measure { name: "growth", about: "cost per event by streams and by nodes, with plots", run: growth::run },
+];
 
 /// Those whose names begin with one of these; all, if there are none.
 pub fn chosen(only: &[String]) -> Vec<&'static Measure> {

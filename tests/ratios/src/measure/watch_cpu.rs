@@ -34,9 +34,9 @@ async fn measure(ground: &Ground) -> Result<Vec<Finding>> {
     let length = Duration::from_secs(ground.plan.seconds.into());
     let load = Load { streams: STREAMS, rate: RATE, length };
     // nodeward is first and last: the two are the same, and their ratio is noise.
-    let mut systems = vec![ground.our_watch()];
+    let mut systems = vec![ground.our_watch()?];
     systems.extend(ground.other_watches()?);
-    systems.push(ground.our_watch());
+    systems.push(ground.our_watch()?);
     let costs = rounds(&systems, ground.plan.pairs, async |system| watch_cost(ground, system, load).await).await?;
     let idle = idle_cost(ground, &[Component::ApiServer, Component::Etcd], load).await?;
 

@@ -14,15 +14,15 @@ pub fn write(path: &Path, findings: &[Finding]) -> Result<()> {
 }
 
 fn object(finding: &Finding) -> Value {
-    let ratio = finding.ratio;
+    let judged = finding.judged();
     json!({
         "name": finding.name,
         "unit": finding.unit,
         "ours": finding.ours,
         "anchor": finding.anchor,
-        "ratio": ratio.map(|ratio| ratio.median),
-        "low": ratio.map(|ratio| ratio.low),
-        "high": ratio.map(|ratio| ratio.high),
+        "ratio": finding.ratio.map(|ratio| ratio.median),
+        "low": judged.map(|judged| judged.low),
+        "high": judged.map(|judged| judged.high),
         "null_low": finding.null.map(|null| null.low),
         "null_high": finding.null.map(|null| null.high),
         "limit": finding.limit.map(|limit| match limit {

@@ -1,9 +1,11 @@
 //! What was found, and how it is shown.
 
 pub mod json;
+pub mod plot;
 pub mod table;
 
 use crate::stats::Estimate;
+use plot::Plot;
 
 /// One line of the table.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +16,8 @@ pub struct Finding {
     pub unit: &'static str,
     /// The median of nodeward's.
     pub ours: Option<f64>,
+    /// How sure that is, where it is judged by itself.
+    pub spread: Option<Estimate>,
     /// The median of what it is compared with.
     pub anchor: Option<f64>,
     /// Ours over the anchor's, pair by pair.
@@ -24,6 +28,8 @@ pub struct Finding {
     pub limit: Option<Limit>,
     /// Why it could not be measured. It has failed then.
     pub failure: Option<String>,
+    /// How it grows.
+    pub plot: Option<Plot>,
     /// What else the reader should know, such as what the client has used.
     pub notes: Vec<String>,
 }
@@ -52,14 +58,26 @@ impl Finding {
         Self { name: name.into(), failure: Some(format!("{error:#}")), ..Self::default() }
     }
 
+    /// A figure that stands by itself, such as a latency, from one value for each block.
+    pub fn absolute(name: impl Into<String>, unit: &'static str, blocks: &[f64], limit: Option<Limit>) -> Self {
+        let spread = Estimate::of(blocks);
+        let ours = spread.map(|spread| spread.median);
+        Self { name: name.into(), unit, ours, spread, limit, ..Self::default() }
+    }
+
+    /// What the limit is for, with its interval.
+    pub fn judged(&self) -> Option<Estimate> {
+        self.ratio.or(self.spread)
+    }
+
     /// Whether the limit is kept; `None` if there is none.
     pub fn pass(&self) -> Option<bool> {
         if self.failure.is_some() {
             return Some(false);
         }
         let limit = self.limit?;
-        let (low, high) = match (self.ratio, self.ours) {
-            (Some(ratio), _) => (ratio.low, ratio.high),
+        let (low, high) = match (self.judged(), self.ours) {
+            (Some(judged), _) => (judged.low, judged.high),
             (None, Some(ours)) => (ours, ours),
             // What has a limit and no figure was not measured.
             (None, None) => return Some(false),

@@ -4,7 +4,7 @@ use super::{Finding, Limit};
 use crate::stats::Estimate;
 
 const HEAD: &str = "\
-| measure | ours | anchor | ratio (95 %) | A/A (95 %) | limit | kept |
+| measure | ours | anchor | ratio, or ours if it stands alone (95 %) | A/A (95 %) | limit | kept |
 |---|---:|---:|---:|---:|---:|---|";
 
 /// The table, and the notes below it.
@@ -29,8 +29,8 @@ fn line(finding: &Finding) -> String {
         (None, _) => "",
     };
     let (ours, anchor) = (value(finding.ours), value(finding.anchor));
-    let (ratio, null) = (estimate(finding.ratio), estimate(finding.null));
-    format!("| {} | {ours} | {anchor} | {ratio} | {null} | {limit} | {kept} |", finding.name)
+    let (judged, null) = (estimate(finding.judged()), estimate(finding.null));
+    format!("| {} | {ours} | {anchor} | {judged} | {null} | {limit} | {kept} |", finding.name)
 }
 
 fn notes(finding: &Finding) -> Vec<String> {
