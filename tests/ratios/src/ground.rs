@@ -34,8 +34,8 @@ pub const SERVER_FLAGS: [&str; 16] = [
     "--max-connections=4096",
     "--max-connections-per-address=4096",
     // Longer than any block.
-    "--connection-seconds=7200",
-    "--watch-seconds=7200",
+    "--connection-max-age=7200",
+    "--watch-max-age=7200",
     "--admin-listen=off",
     "--no-operations",
     "--log=warn",
