@@ -126,7 +126,7 @@ impl Watchers {
             if Instant::now() > deadline {
                 bail!("{} of {changes} changes came", self.delivered().changes);
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }

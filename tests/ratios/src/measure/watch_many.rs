@@ -73,5 +73,6 @@ async fn upstream_watches(ground: &mut Ground) -> Result<f64> {
         after = ground.watches_at_apiserver().await?;
     }
     ground.start_server_again().await?;
+    anyhow::ensure!(after < before, "the apiserver has {before} watches of nodes with the server and {after} without");
     Ok(before - after)
 }
