@@ -47,6 +47,11 @@ impl Companion {
         Ok(Self { name, process, death, log: spec.log })
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits until the companion is ready by its own word, or dies, or time is up. Each question should be over soon,
     /// with why it is not ready, and is put again then.
     pub async fn ready(

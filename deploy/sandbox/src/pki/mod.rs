@@ -111,6 +111,16 @@ impl Pki {
         self.files(NODEWARD)
     }
 
+    /// What an administrator shows to the apiserver.
+    pub fn admin(&self) -> CertificateFiles {
+        self.files("admin")
+    }
+
+    /// What the apiserver shows to etcd.
+    pub fn etcd_client(&self) -> CertificateFiles {
+        self.files(ETCD_CLIENT)
+    }
+
     /// What a user shows to nodeward.
     pub fn user(&self, user: User) -> CertificateFiles {
         self.files(&format!("user-{}", user.name()))

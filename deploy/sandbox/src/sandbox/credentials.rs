@@ -39,6 +39,31 @@ impl Sandbox {
         self.pki().client_ca()
     }
 
+    /// The authority that has signed the apiserver's certificate.
+    pub fn cluster_ca(&self) -> PathBuf {
+        self.pki().ca()
+    }
+
+    /// What an administrator shows to the apiserver: the same as is in [`Sandbox::kubeconfig_path`].
+    pub fn admin_certificate(&self) -> CertificateFiles {
+        self.pki().admin()
+    }
+
+    /// The address of etcd.
+    pub fn etcd_url(&self) -> String {
+        self.control_plane.commands.etcd_url()
+    }
+
+    /// The authority that has signed etcd's certificate.
+    pub fn etcd_ca(&self) -> PathBuf {
+        self.pki().etcd_ca()
+    }
+
+    /// What the apiserver shows to etcd. Whoever shows it may do everything there.
+    pub fn etcd_client_certificate(&self) -> CertificateFiles {
+        self.pki().etcd_client()
+    }
+
     /// What a user shows to the nodeward server.
     pub fn user_certificate(&self, user: User) -> CertificateFiles {
         self.pki().user(user)
