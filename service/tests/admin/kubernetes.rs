@@ -77,8 +77,11 @@ async fn accept(listener: TcpListener, lists: watch::Receiver<bool>) {
 }
 
 async fn answer(request: Request<Incoming>, mut lists: watch::Receiver<bool>) -> Result<Response<Body>, Infallible> {
-    let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+    let asks_for = |what: &str| request.uri().query().is_some_and(|query| query.contains(what));
+    let watches = asks_for("watch=true");
     Ok(match request.uri().path() {
+        // It does not know lists that are watches.
+        _ if asks_for("sendInitialEvents=true") => refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
         _ if watches => Response::new(nothing_for_now()),
         "/api/v1/nodes" => {
             // Fails when the test has ended.
@@ -87,18 +90,20 @@ async fn answer(request: Request<Incoming>, mut lists: watch::Receiver<bool>) ->
             list("NodeList", &[node])
         }
         "/api/v1/namespaces/default/configmaps" => list("ConfigMapList", &[]),
-        _ => {
-            let status =
-                json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": ""});
-            let mut refusal = object(&status);
-            *refusal.status_mut() = StatusCode::NOT_FOUND;
-            refusal
-        }
+        _ => refusal(StatusCode::NOT_FOUND, "NotFound"),
     })
 }
 
 fn list(kind: &str, items: &[serde_json::Value]) -> Response<Body> {
     object(&json!({"apiVersion": "v1", "kind": kind, "metadata": {"resourceVersion": "7"}, "items": items}))
+}
+
+fn refusal(code: StatusCode, reason: &str) -> Response<Body> {
+    let code_number = code.as_u16();
+    let status = json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code_number, "message": ""});
+    let mut refusal = object(&status);
+    *refusal.status_mut() = code;
+    refusal
 }
 
 fn object(object: &serde_json::Value) -> Response<Body> {
