@@ -7,6 +7,7 @@
 
 mod anchor;
 mod args;
+mod calls;
 mod client;
 mod cpu;
 mod ground;
@@ -15,6 +16,7 @@ mod machine;
 mod measure;
 mod pairs;
 mod report;
+mod requests;
 mod role;
 mod run;
 mod stats;

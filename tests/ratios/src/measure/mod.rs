@@ -7,7 +7,10 @@
 //! appears in the table as failed, and the others go on. It leaves the ground as it found it.
 
 mod added_latency;
+mod cordon;
+mod get;
 mod growth;
+mod list;
 mod watch_cpu;
 mod watch_many;
 mod watch_memory;
@@ -55,6 +58,17 @@ pub const ALL: &[Measure] = &[
     },
     Measure { name: "added-latency", about: "apiserver event to client event", run: added_latency::run },
     Measure { name: "growth", about: "cost per event by streams and by nodes, with plots", run: growth::run },
+    Measure {
+        name: "get",
+        about: "server CPU per GetNode, beside a tonic echo and the apiserver's GET",
+        run: get::run,
+    },
+    Measure { name: "list", about: "server CPU per list of all nodes, beside the apiserver's list", run: list::run },
+    Measure {
+        name: "cordon",
+        about: "added latency and throughput of cordons, beside patches at the apiserver",
+        run: cordon::run,
+    },
 ];
 
 /// Those whose names begin with one of these; all, if there are none.
