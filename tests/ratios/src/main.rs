@@ -10,6 +10,7 @@ mod args;
 mod calls;
 mod client;
 mod cpu;
+mod fill;
 mod ground;
 mod load;
 mod machine;

@@ -11,6 +11,7 @@ mod cordon;
 mod get;
 mod growth;
 mod list;
+mod memory;
 mod watch_cpu;
 mod watch_many;
 mod watch_memory;
@@ -69,6 +70,7 @@ pub const ALL: &[Measure] = &[
         about: "added latency and throughput of cordons, beside patches at the apiserver",
         run: cordon::run,
     },
+    Measure { name: "memory", about: "memory by nodes and pods, at the start and at most", run: memory::run },
 ];
 
 /// Those whose names begin with one of these; all, if there are none.
