@@ -12,6 +12,7 @@ mod get;
 mod growth;
 mod list;
 mod memory;
+mod start;
 mod watch_cpu;
 mod watch_many;
 mod watch_memory;
@@ -71,6 +72,7 @@ pub const ALL: &[Measure] = &[
         run: cordon::run,
     },
     Measure { name: "memory", about: "memory by nodes and pods, at the start and at most", run: memory::run },
+    Measure { name: "start", about: "start to ready, and recovery after the apiserver was killed", run: start::run },
 ];
 
 /// Those whose names begin with one of these; all, if there are none.
