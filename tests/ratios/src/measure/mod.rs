@@ -7,6 +7,7 @@
 //! appears in the table as failed, and the others go on. It leaves the ground as it found it.
 
 mod added_latency;
+mod connections;
 mod cordon;
 mod get;
 mod growth;
@@ -71,8 +72,14 @@ pub const ALL: &[Measure] = &[
         about: "added latency and throughput of cordons, beside patches at the apiserver",
         run: cordon::run,
     },
-    Measure { name: "memory", about: "memory by nodes and pods, at the start and at most", run: memory::run },
+    Measure {
+        name: "connections",
+        about: "memory and CPU of clients with a connection of their own",
+        run: connections::run,
+    },
     Measure { name: "start", about: "start to ready, and recovery after the apiserver was killed", run: start::run },
+    // Last: the apiserver is as large as it has become, and busy with that, for a good while after.
+    Measure { name: "memory", about: "memory by nodes and pods, at the start and at most", run: memory::run },
 ];
 
 /// Those whose names begin with one of these; all, if there are none.
