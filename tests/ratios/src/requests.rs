@@ -29,6 +29,14 @@ impl Requests {
         Self(counts)
     }
 
+    /// How often it was asked since these earlier ones whether somebody may do something.
+    pub fn reviews(&self, earlier: &Self) -> f64 {
+        let reviews = |counts: &Self| -> f64 {
+            counts.0.iter().filter(|(what, _)| what.contains("subjectaccessreviews")).map(|(_, count)| count).sum()
+        };
+        reviews(self) - reviews(earlier)
+    }
+
     /// What came after these earlier ones for each of so many changes, in words, without what is rare.
     pub fn for_each(&self, earlier: &Self, changes: usize) -> String {
         let since = self.0.iter().map(|(what, count)| (what, count - earlier.0.get(what).unwrap_or(&0.0)));
@@ -55,5 +63,6 @@ mod tests {
     #[test]
     fn what_came_meanwhile_is_told_for_each_change() {
         assert_eq!(metrics(107).for_each(&metrics(5), 100), "1.02 PATCH nodes 200");
+        assert_eq!(metrics(107).reviews(&Requests::default()), 1.0);
     }
 }

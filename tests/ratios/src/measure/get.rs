@@ -1,10 +1,14 @@
 //! What it costs to answer GetNode from the cache: 16 callers on 8 connections over TLS, each of whom asks for one node after the
 //! other.
 //!
+//! Each node is asked for in its turn, so that what is kept for each node or each right of a caller is paid for as in a fleet of
+//! this size. How often the apiserver had to be asked what the caller may do is told with the figure.
+//!
 //! Beside it are a tonic service that answers with the bytes of a node, which is what a call costs that has nothing to do, and
 //! the apiserver's GET from its own cache (`resourceVersion=0`), in protobuf and in JSON. The apiserver's node has its managed
 //! fields besides; that they may not be asked away is part of what it costs.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -19,6 +23,7 @@ use crate::client::Call;
 use crate::ground::Ground;
 use crate::pairs::rounds;
 use crate::report::{Finding, Limit};
+use crate::requests::Requests;
 
 /// What nodeward may cost, over the echo and the apiserver in protobuf and in JSON.
 const LIMITS: [Option<Limit>; 3] =
@@ -41,8 +46,18 @@ async fn measure(ground: &Ground) -> Result<Vec<Finding>> {
         ours,
     ];
     let pace = Pace { callers: 16, connections: 8, length: Duration::from_secs(ground.plan.seconds.into()) };
+    let before = Requests::at(&ground.admin).await?;
     let costs = rounds(&asked, ground.plan.pairs, async |asked| calls_cost(asked, pace).await).await?;
-    Ok(compare("get: CPU per call", &asked, &costs, &LIMITS))
+    let reviews = Requests::at(&ground.admin).await?.reviews(&before);
+    let mut findings = compare("get: CPU per call", &asked, &costs, &LIMITS);
+    if let Some(first) = findings.first_mut() {
+        let calls = asked[0].asked.load(Ordering::Relaxed) as f64;
+        first.notes.push(format!(
+            "for each call of nodeward the apiserver was asked {:.3} times who may do it",
+            reviews / calls
+        ));
+    }
+    Ok(findings)
 }
 
 fn get_node(nodes: usize) -> Ask {
