@@ -17,10 +17,19 @@ pub fn used_here() -> Result<Duration> {
 
 /// The memory of a process that is not swapped out, in bytes.
 pub fn resident(pid: u32) -> Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that it has been since the process was started.
+pub fn most_resident(pid: u32) -> Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: u64 = line.with_context(|| format!("no VmRSS in {path}"))?.trim().trim_end_matches(" kB").parse()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib: u64 = line.with_context(|| format!("no {field} in {path}"))?.trim().trim_end_matches(" kB").parse()?;
     Ok(kib << 10)
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use http::HeaderValue;
@@ -70,6 +70,14 @@ pub struct Ground {
     pub etcd: Endpoint,
     /// The stock tonic server, which asks nobody who they are.
     pub tonic: Endpoint,
+}
+
+/// One more nodeward server in front of the same cluster.
+pub struct Another {
+    pub server: Companion,
+    pub endpoint: Endpoint,
+    /// How long it took from its start until it was ready.
+    pub start: Duration,
 }
 
 impl Ground {
@@ -166,6 +174,15 @@ impl Ground {
         self.start_server_again().await
     }
 
+    /// Starts one more nodeward server, with an audit log of its own.
+    pub async fn start_another(&self) -> Result<Another> {
+        let endpoint = Endpoint { address: free_address()?, ..self.nodeward.clone() };
+        let begun = Instant::now();
+        let server = spawn_server(&self.sandbox, endpoint.address, "another-nodeward-server")?;
+        server.ready(async || will_serve(&endpoint).await, PATIENCE).await?;
+        Ok(Another { server, endpoint, start: begun.elapsed() })
+    }
+
     /// Stops everything in order.
     pub async fn stop(mut self) -> Result<()> {
         self.stop_server().await;
@@ -203,23 +220,23 @@ fn token_file(sandbox: &Sandbox) -> PathBuf {
 }
 
 async fn start_server(sandbox: &Sandbox, nodeward: &Endpoint) -> Result<Companion> {
-    let server = spawn_server(sandbox, nodeward.address, &[])?;
+    let server = spawn_server(sandbox, nodeward.address, "nodeward-server")?;
     server.ready(async || is_serving(nodeward).await.map_err(|error| format!("{error:#}")), PATIENCE).await?;
     Ok(server)
 }
 
-fn spawn_server(sandbox: &Sandbox, listen: SocketAddr, more: &[&str]) -> Result<Companion> {
+fn spawn_server(sandbox: &Sandbox, listen: SocketAddr, name: &'static str) -> Result<Companion> {
     let certificate = sandbox.server_certificate();
     let files: [(&str, PathBuf); 4] = [
         ("--tls-cert", certificate.certificate),
         ("--tls-key", certificate.key),
         ("--kubeconfig", sandbox.server_kubeconfig()),
-        ("--audit-dir", sandbox.nodeward_dir().join("audit")),
+        ("--audit-dir", sandbox.nodeward_dir().join(format!("audit-of-{name}"))),
     ];
     let mut flags = vec![OsString::from(role::SERVER), "--listen".into(), listen.to_string().into()];
     flags.extend(files.into_iter().flat_map(|(flag, path)| [flag.into(), path.into_os_string()]));
-    flags.extend(SERVER_FLAGS.iter().chain(more).map(OsString::from));
-    companion("nodeward-server", flags, sandbox)
+    flags.extend(SERVER_FLAGS.iter().map(OsString::from));
+    companion(name, flags, sandbox)
 }
 
 async fn start_stock(sandbox: &Sandbox, nodeward: &Endpoint, tonic: &Endpoint) -> Result<Companion> {
@@ -251,6 +268,18 @@ async fn is_serving(nodeward: &Endpoint) -> Result<()> {
     let answer = connection.ask(&Call::grpc_bytes("/grpc.health.v1.Health/Check", &[])).await?;
     // A HealthCheckResponse whose status is SERVING.
     if answer.ends_with(&[8, 1]) { Ok(()) } else { bail!("it is not serving yet") }
+}
+
+/// Waits until nodeward says that it is ready, and asks so often that its time is known to some milliseconds.
+async fn will_serve(nodeward: &Endpoint) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        match is_serving(nodeward).await {
+            Ok(()) => return Ok(()),
+            Err(error) if begun.elapsed() > PATIENCE => return Err(format!("{error:#}")),
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
 }
 
 /// An address that nobody listens at. Until somebody does, others may still take it.

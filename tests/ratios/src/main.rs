@@ -7,14 +7,17 @@
 
 mod anchor;
 mod args;
+mod calls;
 mod client;
 mod cpu;
+mod fill;
 mod ground;
 mod load;
 mod machine;
 mod measure;
 mod pairs;
 mod report;
+mod requests;
 mod role;
 mod run;
 mod stats;

@@ -48,6 +48,12 @@ impl Writer {
         Ok(Self { connection, nodes: u32::try_from(nodes)?, next: AtomicU32::new(1) })
     }
 
+    /// Connects anew, to an apiserver that was started again.
+    pub async fn reconnect(&mut self, endpoint: &Endpoint) -> Result<()> {
+        self.connection = Arc::new(Connection::open(endpoint, Windows::WIDE).await?);
+        Ok(())
+    }
+
     /// Makes so many changes a second for so long, one node after the other, and waits until all are answered. It is an error
     /// if one is refused.
     pub async fn write(&self, rate: f64, length: Duration) -> Result<Writes> {

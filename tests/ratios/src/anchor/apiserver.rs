@@ -9,6 +9,9 @@ use crate::system::{Begin, System};
 /// The type of messages in JSON.
 pub const JSON: &str = "application/json";
 
+/// The type of messages in protobuf.
+pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
 /// The type of a watch in protobuf.
 const PROTOBUF_WATCH: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 

@@ -7,7 +7,13 @@
 //! appears in the table as failed, and the others go on. It leaves the ground as it found it.
 
 mod added_latency;
+mod connections;
+mod cordon;
+mod get;
 mod growth;
+mod list;
+mod memory;
+mod start;
 mod watch_cpu;
 mod watch_many;
 mod watch_memory;
@@ -55,6 +61,25 @@ pub const ALL: &[Measure] = &[
     },
     Measure { name: "added-latency", about: "apiserver event to client event", run: added_latency::run },
     Measure { name: "growth", about: "cost per event by streams and by nodes, with plots", run: growth::run },
+    Measure {
+        name: "get",
+        about: "server CPU per GetNode, beside a tonic echo and the apiserver's GET",
+        run: get::run,
+    },
+    Measure { name: "list", about: "server CPU per list of all nodes, beside the apiserver's list", run: list::run },
+    Measure {
+        name: "cordon",
+        about: "added latency and throughput of cordons, beside patches at the apiserver",
+        run: cordon::run,
+    },
+    Measure {
+        name: "connections",
+        about: "memory and CPU of clients with a connection of their own",
+        run: connections::run,
+    },
+    Measure { name: "start", about: "start to ready, and recovery after the apiserver was killed", run: start::run },
+    // Last: the apiserver is as large as it has become, and busy with that, for a good while after.
+    Measure { name: "memory", about: "memory by nodes and pods, at the start and at most", run: memory::run },
 ];
 
 /// Those whose names begin with one of these; all, if there are none.
