@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     /// The code of each reason that the server gives.
-    const OF_REASONS: [(&str, u8); 46] = [
+    const OF_REASONS: [(&str, u8); 47] = [
         ("INVALID_FIELD", 2),
         ("INVALID_PAGE_TOKEN", 1),
         ("INVALID_RESUME_TOKEN", 2),
@@ -121,6 +121,7 @@ mod tests {
         ("CLUSTER_UNREACHABLE", 5),
         ("AUDIT_UNAVAILABLE", 5),
         ("NOT_READY", 5),
+        ("CACHE_BEHIND", 5),
         ("DRAINING", 5),
         ("DEADLINE_EXCEEDED", 5),
         ("CANCELLED", 5),
