@@ -105,6 +105,7 @@ fn kubernetes_itself_is_asked_who_set_which_field() {
     let consistency = |call| match call {
         Call::Get(request) => request.consistency(),
         Call::List(request) => request.consistency(),
+        Call::Stream(request) => request.consistency(),
         other => panic!("{other:?}"),
     };
     let asked: Vec<Consistency> = cli.fake.calls().into_iter().map(consistency).collect();
