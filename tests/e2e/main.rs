@@ -46,6 +46,7 @@ mod drain_faults;
 mod drain_fleet;
 mod drain_kubectl;
 mod drain_late_pods;
+mod drain_many_pods;
 mod drain_namespace;
 mod drain_opening_budgets;
 mod drain_order;
