@@ -61,7 +61,7 @@ async fn crowded(ground: &Ground, count: usize) -> (String, Workload) {
     .await
     .expect("all pods are ready");
     let not_ready = Patch::Strategic(json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } }));
-    iter((0..count).filter(|number| number / BUDGETS % 2 == 0))
+    iter((0..count).filter(|number| (number / BUDGETS).is_multiple_of(2)))
         .for_each_concurrent(AT_A_TIME, async |number| {
             pods.patch_status(&long(number), &PatchParams::default(), &not_ready).await.unwrap();
         })
