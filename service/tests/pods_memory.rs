@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// The most that a pod may take.
-const BYTES_PER_POD: usize = 600;
+/// The most that a pod may take, with its part of what is on its way at the moment.
+const BYTES_PER_POD: usize = 700;
 
 /// The pods of a controller.
 const REPLICAS: usize = 10;
@@ -110,5 +110,5 @@ async fn a_pod_takes_little_memory_and_as_much_as_any_other() {
         views.push(view);
     }
     let (least, most) = (*taken.iter().min().unwrap(), *taken.iter().max().unwrap());
-    assert!(most * 4 < least * 5, "the share of each depends on how many there are: {taken:?}");
+    assert!(most * 2 < least * 3, "the share of each depends on how many there are: {taken:?}");
 }
