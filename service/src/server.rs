@@ -25,7 +25,7 @@ use crate::args::ServeOptions;
 use crate::audit::{AuditLayer, Auditor};
 use crate::cluster::{Cluster, Connection, WritesAs};
 use crate::operation::Executor;
-use crate::rpc::{AuditRpc, ENCODINGS, NodeRpc, NodeServer, OperationRpc, WatchLayer, WatchLimits, complete_status};
+use crate::rpc::{AuditRpc, ENCODINGS, NodeRpc, NodeServer, OperationRpc, WatchLimits, complete_status};
 use crate::telemetry::{ObservedCache, RpcTraceLayer, observe_cache};
 use crate::transport::{EndsWithConnection, LARGEST, LARGEST_WITH_NODE, Peer, Serving, Transport};
 
@@ -85,7 +85,6 @@ impl Server {
             .layer(LimitLayer::new(&options.limits))
             // Within the limits: who calls too often must not be able to fill the log.
             .layer(AuditLayer::new(auditor.clone()))
-            .layer(WatchLayer::new(rpc.clone(), &ENCODINGS))
             .service(routes(rpc, audit_rpc, health_service)?);
         let serving = transport.serve(service, stop, options.grace);
 

@@ -35,7 +35,7 @@ const HEADER: usize = 5;
 
 /// Pieces are copied together up to this length, which is that of most clients' DATA frames: one more of these costs more
 /// than the copy.
-const PIECE: usize = 16 << 10;
+pub(super) const PIECE: usize = 16 << 10;
 
 /// A message that is encoded already, in pieces that others may share.
 #[derive(Clone, Debug, Default)]
@@ -178,14 +178,19 @@ impl http_body::Body for EncodedBody {
                 None => Status::ok(""),
             };
             self.messages = None;
-            let mut trailers = http::HeaderMap::new();
-            return Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))));
+            return Poll::Ready(Some(trailers(&status)));
         }
     }
 
     fn is_end_stream(&self) -> bool {
         self.messages.is_none() && self.frames.is_empty()
     }
+}
+
+/// The end of an answer, which says its status.
+pub(super) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = http::HeaderMap::new();
+    status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))
 }
 
 /// Reads requests as the contract's codec does, and copies messages: for answers that are compressed.

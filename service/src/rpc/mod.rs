@@ -25,4 +25,3 @@ pub use encoded::ENCODINGS;
 pub use operation::OperationRpc;
 pub use serve::NodeServer;
 pub use status::DOMAIN;
-pub use watch::WatchLayer;

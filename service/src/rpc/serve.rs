@@ -1,5 +1,5 @@
-//! NodeService as clients reach it: reads are answered with bytes that are encoded already, all else by the service that
-//! tonic has generated.
+//! NodeService as clients reach it: reads and watches are answered with bytes that are encoded already, all else by the service
+//! that tonic has generated.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tower::Service;
 
 use super::context::NodeRpc;
 use super::encoded::{Messages, answer};
-use super::read;
+use super::{read, watch};
 
 /// See the module.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl Service<Request<Body>> for NodeServer {
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Neither the reads nor the generated service are ever busy.
+        // Neither these answers nor the generated service are ever busy.
         Poll::Ready(Ok(()))
     }
 
@@ -65,6 +65,9 @@ impl Service<Request<Body>> for NodeServer {
             })
             .map(Ok)
             .boxed(),
+            "/nodeward.v1.NodeService/WatchNodes" if !watch::wants_compression(request.headers()) => {
+                watch::serve(rpc, request).map(Ok).boxed()
+            }
             _ => self.generated.call(request),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nodeward_api::v1;
+use tokio::time::Instant;
 use tonic::{Request, Response};
 
 use super::consistency::{CacheAge, Consistency, reached};
@@ -14,7 +15,6 @@ use crate::rpc::context::NodeRpc;
 use crate::rpc::encoded::Encoded;
 use crate::rpc::request::{deadline, session};
 use crate::rpc::rights::LIST_NODES;
-use tokio::time::Instant;
 
 /// A page of nodes.
 pub(in crate::rpc) async fn list(

@@ -4,7 +4,7 @@
 //! bookmarks in between. A stream has no queue: it takes the next event when its client is ready for the next message.
 //!
 //! There are two ways. The fast one, [`body`], sends the bytes that all streams share which ask for the same; it is served by
-//! [`service`] before tonic comes to it. The plain one, [`plain`], makes messages, which tonic encodes and compresses.
+//! [`service`], beside what tonic has generated. The plain one, [`plain`], makes messages, which tonic encodes and compresses.
 
 mod allowed;
 mod body;
@@ -30,7 +30,7 @@ use crate::error::Error;
 pub(super) use plain::watch;
 use query::Query;
 pub(super) use query::bookmark_interval;
-pub use service::WatchLayer;
+pub(super) use service::{serve, wants_compression};
 
 /// An age beyond which no watch lives, whatever is configured: a clock does not reach as far as a duration.
 const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -22,9 +21,7 @@ use super::allowed::StillAllowed;
 use crate::access::Vigil;
 use crate::cluster::store::cursor::{Cursor, Next};
 use crate::error::Error;
-
-/// The largest piece that is made of several messages: what HTTP/2 sends in one frame.
-const PIECE: usize = 16 << 10;
+use crate::rpc::encoded::{PIECE, trailers};
 
 pin_project! {
     /// See the module.
@@ -146,8 +143,7 @@ impl Body for WatchBody {
         let State::Ending(status) = std::mem::replace(self.project().state, State::Ended) else {
             return Poll::Ready(None);
         };
-        let mut trailers = HeaderMap::new();
-        Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))
+        Poll::Ready(Some(trailers(&status)))
     }
 
     fn is_end_stream(&self) -> bool {
