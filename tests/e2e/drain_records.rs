@@ -8,7 +8,7 @@ use nodeward_server::audit::{AuditRecord, Stage};
 use nodeward_server::drain::{Blocker, PodProgress, PodState};
 use nodeward_server::operation::{OperationStatus, State};
 
-use crate::support::crash::{Ground, HeldNode, Replica, asked, shared_ground};
+use crate::support::crash::{Ground, HeldNode, Replica, Story, asked, shared_ground};
 use crate::support::eventually;
 use crate::support::records::{forget_the_outcome, records, size};
 
@@ -39,6 +39,22 @@ fn removals(ground: &Ground, node: &HeldNode, pod: &str) -> usize {
 
 fn held(status: &OperationStatus) -> &PodProgress {
     status.pods.iter().find(|pod| pod.pod.name == "held").unwrap()
+}
+
+/// A node whose free pod a drain has removed when its server crashes, which is once the drain has come this far. What has become
+/// of the last removal is not on record.
+async fn drained_until_a_crash(
+    ground: &Ground,
+    log: &Path,
+    has_come: impl Fn(&OperationStatus) -> bool,
+) -> (HeldNode, Story) {
+    let first = server(ground, log).await.leads().await;
+    let node = HeldNode::new(ground, false).await;
+    let story = node.drained_by(ground, &first).await;
+    story.until("it has come to where its server crashes", has_come).await;
+    first.kill().await;
+    forget_the_outcome(log);
+    (node, story)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,11 +104,7 @@ async fn an_eviction_whose_outcome_a_crash_has_swallowed_is_settled_and_its_drai
     let ground = &*shared_ground().await;
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let first = server(ground, &log).await.leads().await;
-    let node = HeldNode::new(ground, false).await;
-    let story = node.drained_by(ground, &first).await;
-    first.kill().await;
-    forget_the_outcome(&log);
+    let (node, story) = drained_until_a_crash(ground, &log, |_| true).await;
     let [intent] = &of_pod(&log, "free")[..] else { panic!("the intent of it alone") };
     assert_eq!(intent.stage, Stage::RequestReceived);
 
@@ -120,14 +132,9 @@ async fn an_eviction_that_a_budget_refused_before_a_crash_is_settled_as_not_carr
     let ground = &*shared_ground().await;
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let first = server(ground, &log).await.leads().await;
-    let node = HeldNode::new(ground, false).await;
-    let story = node.drained_by(ground, &first).await;
     // Kubernetes is asked from time to time, whatever the budget is said to allow.
     let was_refused = |status: &OperationStatus| held(status).attempts > 0 && held(status).state == PodState::Blocked;
-    story.until("Kubernetes has refused the eviction", was_refused).await;
-    first.kill().await;
-    forget_the_outcome(&log);
+    let (node, story) = drained_until_a_crash(ground, &log, was_refused).await;
     let intent = of_pod(&log, "held").pop().unwrap();
     assert_eq!(intent.stage, Stage::RequestReceived);
 

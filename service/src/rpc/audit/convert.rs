@@ -217,24 +217,31 @@ mod tests {
         assert_eq!(shown, expected);
     }
 
-    #[test]
-    fn a_record_of_a_pods_removal_names_pod_node_and_operation() {
-        let record = json!({
+    /// A record of what a drain of worker-3 does, as it is shown. The rest of it is this.
+    fn shown_of_drain(rest: &Value) -> v1::AuditRecord {
+        let mut record = json!({
             "auditID": "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f",
             "stage": "RequestReceived",
             "rpc": "nodeward.v1.DrainService/DrainNode",
             "user": {"username": "alice"},
             "requestReceivedTimestamp": "1970-01-01T00:00:01.5Z",
             "stageTimestamp": "1970-01-01T00:00:02Z",
-            "objectRef": {"resource": "pods", "subresource": "eviction", "namespace": "shop", "name": "web-1", "uid": "p"},
             "nodeRef": {"resource": "nodes", "name": "worker-3", "uid": "n"},
+        });
+        record.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
+        let logged = "1970-01-01T00:00:03Z".parse().unwrap();
+        to_contract(Found { position, logged, record: serde_json::from_value(record).unwrap() })
+    }
+
+    #[test]
+    fn a_record_of_a_pods_removal_names_pod_node_and_operation() {
+        let shown = shown_of_drain(&json!({
+            "objectRef": {"resource": "pods", "subresource": "eviction", "namespace": "shop", "name": "web-1", "uid": "p"},
             "operation": "operations/o",
             "requestAuditID": "r",
             "budgetOverrides": [{"budget": "shop/web", "reason": "owner agreed"}],
-        });
-        let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
-        let logged = "1970-01-01T00:00:03Z".parse().unwrap();
-        let shown = to_contract(Found { position, logged, record: serde_json::from_value(record).unwrap() });
+        }));
         let pod = v1::AuditPod {
             namespace: "shop".into(),
             name: "web-1".into(),
@@ -249,25 +256,15 @@ mod tests {
 
     #[test]
     fn a_record_of_an_override_names_the_budget_and_the_pod_and_is_none_of_a_removal() {
-        let record = json!({
-            "auditID": "4a0f2a6c-5a4f-4e5c-8d7e-3a1b2c3d4e5f",
-            "stage": "RequestReceived",
-            "rpc": "nodeward.v1.DrainService/DrainNode",
-            "user": {"username": "alice"},
-            "requestReceivedTimestamp": "1970-01-01T00:00:01.5Z",
-            "stageTimestamp": "1970-01-01T00:00:02Z",
+        let shown = shown_of_drain(&json!({
             "objectRef": {"resource": "poddisruptionbudgets", "namespace": "shop", "name": "web"},
-            "nodeRef": {"resource": "nodes", "name": "worker-3", "uid": "n"},
             "budgetOverride": {
                 "budget": "shop/web",
                 "reason": "owner agreed",
                 "pod": {"resource": "pods", "namespace": "shop", "name": "web-1", "uid": "p"},
                 "removalAuditID": "r",
             },
-        });
-        let position = Position { sequence: 7, hash: LineHash::of(b"x\n") };
-        let logged = "1970-01-01T00:00:03Z".parse().unwrap();
-        let shown = to_contract(Found { position, logged, record: serde_json::from_value(record).unwrap() });
+        }));
         assert_eq!((shown.pod, shown.node.as_str()), (None, "nodes/worker-3"));
         let used = shown.override_use.unwrap();
         assert_eq!((used.budget.as_str(), used.reason.as_str()), ("shop/web", "owner agreed"));
